@@ -1,0 +1,148 @@
+"""A request's body, whichever of the three kinds it is: one raw picture, a form, or JSON. All end up as fields, which a
+schema checks, and pictures."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import orjson
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import QueryParams, UploadFile
+from starlette.exceptions import HTTPException
+
+from service.api.errors import explain
+from service.errors import BadInput, CallerLeft, UnsupportedBody
+
+RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+MAX_PARTS = 128
+MAX_FILENAME_CHARS = 255
+SMALL_JSON_BYTES = 65_536  # larger ones are parsed in a thread
+
+Fields = TypeVar("Fields", bound=BaseModel)
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class SentPicture:
+    """A picture of a raw or form body, the field it came in and the name its sender gave it."""
+
+    field: str
+    picture: bytes
+    filename: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Fields from the query string and the body together, and pictures (none where the body is JSON)."""
+
+    fields: dict[str, Any]
+    pictures: list[SentPicture] = field(default_factory=list)
+    is_json: bool = False
+
+
+async def read_body(request: Request) -> Body:
+    """Read a body whole. Raises UnsupportedBody, or BadInput where it is not what its content type says."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    fields = _flat(request.query_params)
+    if content_type in RAW_TYPES:
+        return Body(fields, [SentPicture("image", await request.body())])
+    if content_type == "multipart/form-data":
+        return await _read_form(request, fields)
+    if content_type == "application/json":
+        return Body(_united(fields, await _read_json(request)), is_json=True)
+    raise UnsupportedBody(
+        f"content type {content_type or 'none'!r} is not taken; send a raw picture as image/jpeg, image/png or "
+        "image/webp, a form as multipart/form-data, or application/json"
+    )
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """Read a JSON object. Raises UnsupportedBody for another content type, BadInput for what is not an object."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in ("application/json", "application/merge-patch+json"):
+        raise UnsupportedBody("send a JSON object with content type application/json")
+    return await _read_json(request)
+
+
+def parse(schema: type[Fields], fields: dict[str, Any]) -> Fields:
+    """Fields as a schema. Raises BadInput that names every field that is wrong."""
+    try:
+        return schema.model_validate(fields)
+    except ValidationError as error:
+        raise BadInput(explain(error)) from error
+
+
+async def unless_left(request: Request, work: Awaitable[Answer]) -> Answer:
+    """Await work, but give it up when the client closes the connection. For reads only: a write is finished."""
+    running = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            raise CallerLeft("the client closed the connection")
+        return running.result()
+    finally:
+        leaving.cancel()
+        running.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        continue
+
+
+async def _read_json(request: Request) -> dict[str, Any]:
+    content = await request.body()
+    try:
+        parsed = (
+            orjson.loads(content) if len(content) < SMALL_JSON_BYTES else await asyncio.to_thread(orjson.loads, content)
+        )
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"the body is not valid JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise BadInput("the body must be a JSON object")
+    return parsed
+
+
+async def _read_form(request: Request, fields: dict[str, Any]) -> Body:
+    try:
+        form = await request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS)
+    except HTTPException as error:
+        raise BadInput(f"the form cannot be read: {error.detail}") from error
+    except UnicodeError as error:
+        raise BadInput("the form's fields must be UTF-8") from error
+    pictures = []
+    texts: list[tuple[str, str]] = []
+    try:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                pictures.append(SentPicture(name, await value.read(), printable(value.filename)))
+            else:
+                texts.append((name, value))
+    finally:
+        await form.close()
+    return Body(_united(fields, _flat(QueryParams(texts))), pictures)
+
+
+def printable(filename: str | None) -> str | None:
+    """A file's name as it may be echoed: bounded, without control characters and lone surrogates."""
+    if not filename:
+        return None
+    return "".join(char for char in filename[:MAX_FILENAME_CHARS] if char.isprintable()) or None
+
+
+def _flat(parameters: QueryParams) -> dict[str, Any]:
+    """Parameters as a dict; one that comes several times becomes a list."""
+    fields: dict[str, Any] = {}
+    for name, value in parameters.multi_items():
+        known = fields.get(name)
+        fields[name] = value if known is None else [*(known if isinstance(known, list) else [known]), value]
+    return fields
+
+
+def _united(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    for name in query.keys() & body.keys():
+        raise BadInput(f"{name} is given in the query string and in the body; give it once")
+    return {**query, **body}

@@ -1,0 +1,55 @@
+"""What routes take from the running service, and the cursor of a page."""
+
+import base64
+import binascii
+from typing import Annotated
+
+from fastapi import Depends, Query, Request
+
+from service.api.fields import CollectionName
+from service.errors import BadInput
+from service.flows.parts import Parts
+from service.flows.readiness import Readiness
+from service.telemetry import Stopwatch, Telemetry
+
+DEFAULT_COLLECTION = "default"
+MAX_PAGE = 500
+
+
+async def ready_parts(request: Request) -> Parts:
+    """The parts flows work with. Raises NotReady until they may be used."""
+    readiness: Readiness = request.state.readiness
+    readiness.check()
+    parts: Parts = request.state.parts
+    return parts
+
+
+async def stopwatch(request: Request) -> Stopwatch:
+    """A stopwatch for the stages of this request."""
+    telemetry: Telemetry = request.state.telemetry
+    return Stopwatch(telemetry)
+
+
+async def after_cursor(
+    cursor: Annotated[str, Query(max_length=64, description="`next` of the page before.")] = "",
+) -> int:
+    """The row a page begins after. Raises BadInput for a cursor this service did not make."""
+    try:
+        after = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) or b"0")
+    except (ValueError, binascii.Error) as error:
+        raise BadInput("cursor is not one that this service gave; begin without one") from error
+    if not 0 <= after < 2**63:
+        raise BadInput("cursor is not one that this service gave; begin without one")
+    return after
+
+
+def cursor_after(row: int) -> str:
+    """The cursor of the page that begins after a row."""
+    return base64.urlsafe_b64encode(str(row).encode()).decode().rstrip("=")
+
+
+Ready = Annotated[Parts, Depends(ready_parts)]
+Watch = Annotated[Stopwatch, Depends(stopwatch)]
+After = Annotated[int, Depends(after_cursor)]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Entries on a page.")]
+InCollection = Annotated[CollectionName, Query()]

@@ -1,0 +1,77 @@
+"""Errors as HTTP, here and nowhere else: what is not a success answers {"error": CODE, "detail": what to do}."""
+
+import logging
+from http import HTTPStatus
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from service import errors
+from service.telemetry import request_id
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[errors.ReappearError], int] = {
+    errors.BadInput: 422,
+    errors.UnsupportedFormat: 415,
+    errors.PictureTooLarge: 413,
+    errors.BodyTooLarge: 413,
+    errors.UnsupportedBody: 415,
+    errors.CallerLeft: 499,
+    errors.NotAllowed: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Unavailable: 503,
+}
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Register the handlers. What none of them knows is answered by the guard, with 500."""
+
+    @app.exception_handler(errors.ReappearError)
+    async def _ours(request: Request, error: errors.ReappearError) -> Response:
+        return problem(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        return problem(errors.BadInput(explain(error)))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> Response:
+        detail = str(error.detail)
+        if error.status_code == HTTPStatus.NOT_FOUND:
+            detail = "there is no such route; /docs lists them all"
+        return _answer(error.status_code, HTTPStatus(error.status_code).name, detail, dict(error.headers or {}))
+
+
+def problem(error: errors.ReappearError) -> Response:
+    """An error as its response."""
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    headers = {}
+    if isinstance(error, errors.Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return _answer(status, error.error_code, error.detail, headers)
+
+
+def internal_problem() -> Response:
+    """What an unexpected failure answers; the log has the rest under the same id."""
+    detail = f"something failed inside the service; its log has the cause under request id {request_id.get()}"
+    return _answer(500, "INTERNAL", detail, {})
+
+
+def explain(error: RequestValidationError | ValidationError) -> str:
+    """All problems of a validation in one line. Inputs are never echoed: they may not be valid JSON."""
+    problems = []
+    for one in error.errors():
+        where = ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path"))
+        problems.append(f"{where}: {one['msg']}" if where else str(one["msg"]))
+    return "; ".join(problems)
+
+
+def _answer(status: int, code: str, detail: str, headers: dict[str, str]) -> Response:
+    content = orjson.dumps({"error": code, "detail": detail})
+    return Response(content, status_code=status, headers=headers, media_type="application/json")

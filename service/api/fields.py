@@ -1,0 +1,143 @@
+"""What a client may write in a field, as types: checked once, at the edge, with a message that says what is allowed."""
+
+import base64
+import binascii
+import math
+import re
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import orjson
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+
+from service.domain import Box
+
+MAX_ID_CHARS = 128
+MAX_ATTRIBUTES_BYTES = 16_384
+MAX_ATTRIBUTES_DEPTH = 4
+MAX_SAFE_INTEGER = 2**53
+MAX_ROW_ID = 2**63 - 1
+ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
+
+
+def check_text(text: str) -> str:
+    """Text that both databases and JSON can hold: no NUL, no lone surrogates."""
+    if "\x00" in text or any(0xD800 <= ord(char) <= 0xDFFF for char in text):
+        raise ValueError("must be valid Unicode without NUL characters")
+    return text
+
+
+def check_label(text: str) -> str:
+    """An id or label: NFC, 1–128 characters, no control characters."""
+    text = unicodedata.normalize("NFC", check_text(text))
+    if not 1 <= len(text) <= MAX_ID_CHARS:
+        raise ValueError(f"must have 1–{MAX_ID_CHARS} characters, has {len(text)}")
+    if any(unicodedata.category(char) == "Cc" for char in text):
+        raise ValueError("must not have control characters")
+    return text
+
+
+def check_id(text: str) -> str:
+    """An id that can stand in a path: a label without `/`, and not `.` or `..`."""
+    text = check_label(text)
+    if "/" in text or text in (".", ".."):
+        raise ValueError("must not contain '/' and must not be '.' or '..'")
+    return text
+
+
+def check_attributes(values: dict[str, Any]) -> dict[str, Any]:
+    """A JSON object of bounded size and depth whose numbers every JSON reader keeps."""
+    for key, value in values.items():
+        check_label(key)
+        _check_value(value, depth=1)
+    if len(orjson.dumps(values)) > MAX_ATTRIBUTES_BYTES:
+        raise ValueError(f"must have at most {MAX_ATTRIBUTES_BYTES} bytes as JSON")
+    return values
+
+
+def _check_value(value: Any, depth: int) -> None:
+    if depth > MAX_ATTRIBUTES_DEPTH:
+        raise ValueError(f"must not be nested deeper than {MAX_ATTRIBUTES_DEPTH}")
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            check_text(key)
+            _check_value(below, depth + 1)
+    elif isinstance(value, list):
+        for below in value:
+            _check_value(below, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("numbers must be finite")
+    elif isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER:
+        raise ValueError("integers must be within ±2^53; send larger ones as text")
+
+
+def _from_json(value: Any) -> Any:
+    """Forms and query strings carry objects as JSON text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"is not valid JSON: {error}") from error
+
+
+def _to_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is outside the years 1–9999 in UTC") from error
+
+
+def _iso_text(value: Any) -> Any:
+    if not isinstance(value, str) or not ISO_DATE.match(value):
+        raise ValueError("must be ISO 8601 with a time zone, such as 2026-05-01T12:30:00Z")
+    return value
+
+
+def parse_box(value: Any) -> Any:
+    """A box as `x,y,width,height`, a list of four, or an object."""
+    if isinstance(value, Box):
+        return value
+    if isinstance(value, str) and not value.lstrip().startswith(("[", "{")):
+        value = value.split(",")
+    value = _from_json(value)
+    if isinstance(value, dict) and set(value) == {"x", "y", "width", "height"}:
+        value = [value["x"], value["y"], value["width"], value["height"]]
+    try:
+        x, y, width, height = (int(part) for part in value if not isinstance(part, float | bool))
+    except (TypeError, ValueError) as error:
+        raise ValueError("must be four whole numbers: x,y,width,height in pixels") from error
+    if min(x, y) < 0 or min(width, height) < 1 or max(x, y, width, height) > 1_000_000:
+        raise ValueError("x and y must be at least 0, width and height at least 1")
+    return Box(x, y, width, height)
+
+
+def decode_base64(value: Any) -> bytes:
+    """The bytes of a base64 text."""
+    if not isinstance(value, str):
+        raise ValueError("must be base64 text")
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("is not valid base64") from error
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+IdentityId = Annotated[str, AfterValidator(check_id), Field(description="Your id of the person, 1–128 characters.")]
+CollectionName = Annotated[str, AfterValidator(check_id), Field(description="The gallery; `default` always exists.")]
+Label = Annotated[str, AfterValidator(check_label)]
+Labels = Annotated[list[Label], BeforeValidator(_as_list)]
+Text = Annotated[str, AfterValidator(check_text), Field(max_length=1024)]
+Attributes = Annotated[dict[str, Any], BeforeValidator(_from_json), AfterValidator(check_attributes)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_iso_text), AfterValidator(_to_utc)]
+BoxField = Annotated[Box, BeforeValidator(parse_box)]
+Base64 = Annotated[bytes, BeforeValidator(decode_base64), Field(json_schema_extra={"contentEncoding": "base64"})]
+Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
+RowId = Annotated[int, Field(ge=1, le=MAX_ROW_ID)]

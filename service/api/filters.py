@@ -1,0 +1,72 @@
+"""The `filter` of a request: a JSON object of demands, all of which must hold.
+
+{"camera": "c1", "attributes.jacket": ["red", "blue"], "captured_at": {"gte": "2026-05-01T00:00:00Z"}}
+"""
+
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from service.api.fields import Moment, check_attributes, check_label
+from service.db.filters import Condition, Scalar
+from service.errors import BadInput
+
+RANGES = ("gt", "gte", "lt", "lte")
+CROP_FIELDS = ("camera", "track", "captured_at")
+MAX_VALUES = 1000
+
+_moment: TypeAdapter[Any] = TypeAdapter(Moment)
+
+
+def parse_filter(wanted: dict[str, Any] | None, *, on_crops: bool) -> list[Condition]:
+    """The conditions of a filter object. Raises BadInput that names the field. Identities have attributes only."""
+    conditions = []
+    for name, demand in (wanted or {}).items():
+        _check_field(name, on_crops)
+        if isinstance(demand, dict):
+            conditions += [_condition(name, op, value) for op, value in demand.items()]
+        else:
+            conditions.append(_condition(name, "in", demand if isinstance(demand, list) else [demand]))
+    return conditions
+
+
+def _check_field(name: str, on_crops: bool) -> None:
+    prefix, dot, key = name.partition(".")
+    if prefix == "attributes" and dot:
+        try:
+            check_label(key)
+        except ValueError as error:
+            raise BadInput(f"filter: {name!r}: {error}") from error
+    elif not (on_crops and name in CROP_FIELDS):
+        allowed = ("attributes.KEY", *CROP_FIELDS) if on_crops else ("attributes.KEY",)
+        raise BadInput(f"filter: {name!r} is not one of {', '.join(allowed)}")
+
+
+def _condition(name: str, op: str, value: Any) -> Condition:
+    if op == "eq":
+        op, value = "in", [value]
+    if op == "in":
+        if not isinstance(value, list) or len(value) > MAX_VALUES:
+            raise BadInput(f"filter: {name}.in must be a list of at most {MAX_VALUES} values")
+        return Condition(name, "in", tuple(_scalar(name, one) for one in value))
+    if op not in RANGES:
+        raise BadInput(f"filter: {name}: {op!r} is not one of eq, in, {', '.join(RANGES)}")
+    limit = _scalar(name, value)
+    if isinstance(limit, bool):
+        raise BadInput(f"filter: {name}.{op} must be a number, a text or a time")
+    return Condition(name, op, (limit,))
+
+
+def _scalar(name: str, value: Any) -> Scalar:
+    if name == "captured_at":
+        try:
+            return _moment.validate_python(value)  # type: ignore[no-any-return]
+        except ValidationError as error:
+            raise BadInput(f"filter: captured_at: {error.errors()[0]['msg']}") from error
+    if not isinstance(value, str | int | float) or (name in CROP_FIELDS and not isinstance(value, str)):
+        raise BadInput(f"filter: {name} compares with text{'' if name in CROP_FIELDS else ', numbers, true or false'}")
+    try:
+        check_attributes({"value": value})
+    except ValueError as error:
+        raise BadInput(f"filter: {name}: {error}") from error
+    return value

@@ -1,0 +1,165 @@
+"""What every request passes first: its id, who may send it, how large its body may be; and what every answer gets:
+security headers, a line in the log, a place in the metrics, and 500 for what nobody else caught."""
+
+import logging
+import re
+import secrets
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.errors import internal_problem, problem
+from service.errors import BadInput, BodyTooLarge, NotAllowed, Overloaded, ReappearError
+from service.telemetry import Telemetry, request_id
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+READS = ("GET", "HEAD", "OPTIONS")
+DRAIN_FACTOR = (
+    4  # a body over its limit is read and dropped up to this many limits, so that its sender hears the answer
+)
+
+
+class Guard:
+    """ASGI middleware; one for the whole service."""
+
+    def __init__(
+        self, app: ASGIApp, *, telemetry: Telemetry, allowed_hosts: frozenset[str] | None,
+        max_body_bytes: int, max_bodies_bytes: int,
+    ) -> None:  # fmt: skip
+        """`allowed_hosts` are the names this service may be called by; None where any may be used."""
+        self._app = app
+        self._telemetry = telemetry
+        self._allowed_hosts = allowed_hosts
+        self._max_body_bytes = max_body_bytes
+        self._max_bodies_bytes = max_bodies_bytes
+        self._bodies_bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        token = request_id.set(given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8))
+        exchange = _Exchange(self, receive, send)
+        started = time.perf_counter()
+        try:
+            await self._run(scope, headers, exchange)
+        finally:
+            self._bodies_bytes -= exchange.body_bytes
+            self._account(scope, exchange, time.perf_counter() - started)
+            request_id.reset(token)
+
+    async def _run(self, scope: Scope, headers: Headers, exchange: "_Exchange") -> None:
+        try:
+            self._check(scope, headers)
+            await exchange.check_length(headers)
+            await self._app(scope, exchange.receive, exchange.send)
+        except ReappearError as error:
+            await problem(error)(scope, exchange.receive, exchange.send)
+        except Exception:
+            log.exception("a request failed")
+            if exchange.status:
+                raise  # half an answer is out: cut the connection, so that nobody takes it for a whole one
+            await internal_problem()(scope, exchange.receive, exchange.send)
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        if b"%2f" in scope.get("raw_path", b"").lower():
+            raise BadInput("an encoded slash is not allowed in a path: ids have none")
+        host = headers.get("host", "")
+        if self._allowed_hosts is not None and _host_name(host) not in self._allowed_hosts:
+            raise NotAllowed(
+                f"this service does not answer to the host name {host!r}; REAPPEAR_ALLOWED_HOSTS adds names"
+            )
+        if scope["method"] in READS:
+            return
+        origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
+        if (origin and urlsplit(origin).netloc != host) or site not in ("same-origin", "none"):
+            raise NotAllowed("requests from pages of other sites are refused")
+
+    def take(self, exchange: "_Exchange", size: int) -> None:
+        """Count body bytes as they come. Raises BodyTooLarge or Overloaded."""
+        exchange.body_bytes += size
+        self._bodies_bytes += size
+        if exchange.body_bytes > self._max_body_bytes:
+            raise self.too_large()
+        if self._bodies_bytes > self._max_bodies_bytes and self._bodies_bytes > exchange.body_bytes:
+            raise Overloaded("too many request bodies are on their way; send the request again later")
+
+    def too_large(self) -> BodyTooLarge:
+        """The error for a body over its limit."""
+        return BodyTooLarge(
+            f"the body is over {self._max_body_bytes:,} bytes; send fewer or smaller pictures a request"
+        )
+
+    @property
+    def max_body_bytes(self) -> int:
+        """The limit of one body."""
+        return self._max_body_bytes
+
+    def _account(self, scope: Scope, exchange: "_Exchange", seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")  # never the path itself: it names people
+        self._telemetry.observe_request(scope["method"], route, exchange.status, seconds)
+        if exchange.status >= 400:
+            self._telemetry.observe_refusal(exchange.status)
+        milliseconds = round(seconds * 1000, 2)
+        log.info(
+            "request",
+            extra={"method": scope["method"], "route": route, "status": exchange.status, "ms": milliseconds},
+        )
+
+
+class _Exchange:
+    """One request's body, counted, and its answer, with the headers every answer has."""
+
+    def __init__(self, guard: Guard, receive: Receive, send: Send) -> None:
+        self._guard = guard
+        self._receive = receive
+        self._send = send
+        self.body_bytes = 0
+        self.status = 0
+
+    async def check_length(self, headers: Headers) -> None:
+        """Refuse a body that says itself that it is too large, before any of it is kept."""
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) <= self._guard.max_body_bytes:
+            return
+        await self._drain()
+        raise self._guard.too_large()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            try:
+                self._guard.take(self, len(message.get("body", b"")))
+            except BodyTooLarge:
+                await self._drain()
+                raise
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-ID"] = request_id.get() or ""
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)
+
+    async def _drain(self) -> None:
+        dropped = 0
+        while dropped < DRAIN_FACTOR * self._guard.max_body_bytes:
+            message = await self._receive()
+            dropped += len(message.get("body", b""))
+            if message["type"] != "http.request" or not message.get("more_body"):
+                return
+
+
+def _host_name(host: str) -> str:
+    """The name in a Host header, without the port."""
+    return (urlsplit(f"//{host}").hostname or "") if host else ""

@@ -1,0 +1,90 @@
+"""All settings in one place, each with its unit and the reason for its default. Read once, in `app.py`."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ROOT = Path(__file__).resolve().parents[1]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class Settings(BaseSettings):
+    """Environment variables with the prefix REAPPEAR_; a misspelt value is refused at start."""
+
+    model_config = SettingsConfigDict(env_prefix="REAPPEAR_", frozen=True, extra="forbid", protected_namespaces=())
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Loopback, because nobody is asked for a key yet.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    data_dir: Path = Field(
+        Path("data"), description="Folder for pictures and the SQLite database; one process owns it."
+    )
+    database_url: str = Field(
+        "", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; empty is SQLite in the data folder."
+    )
+    model_dir: Path = Field(
+        ROOT / "models" / "default", description="Folder with manifest.json and the ONNX file; the shipped extractor."
+    )
+    provider: Literal["cpu", "cuda"] = Field(
+        "cpu", description="Execution provider; refused at start if not really used."
+    )
+    threads: int = Field(
+        0, ge=0, description="Threads for network and search; 0 is one for each core this process may use."
+    )
+    max_body_bytes: int = Field(
+        33_554_432, ge=1, description="Largest request body; 32 pictures of 1 MB, and nothing that fills the memory."
+    )
+    max_bodies_bytes: int = Field(
+        536_870_912, ge=1, description="All request bodies in memory together; past it requests get 503 at once."
+    )
+    max_picture_bytes: int = Field(10_485_760, ge=1, description="Largest picture; a full 4K frame as JPEG fits well.")
+    max_picture_pixels: int = Field(
+        25_000_000, ge=1, description="Largest width × height, checked before decoding; a 24-megapixel photo fits."
+    )
+    min_width: int = Field(24, ge=1, description="Narrowest crop to enrol, in pixels; below it people look alike.")
+    min_height: int = Field(48, ge=1, description="Lowest crop to enrol, in pixels.")
+    min_sharpness: float = Field(
+        0.02, ge=0, le=1, description="Least sharpness to enrol; below it is fog or a plain wall."
+    )
+    max_batch: int = Field(32, ge=1, description="Most pictures in one run of the network; larger is no faster on CPU.")
+    max_waiting: int = Field(
+        256,
+        ge=1,
+        description="Pictures on their way before new requests get 503; about half a second of work on 2 cores.",
+    )
+    readers: int = Field(4, ge=1, description="Connections that read the database side by side.")
+    idempotency_hours: float = Field(24, gt=0, description="Hours for which an Idempotency-Key is remembered.")
+    allowed_hosts: str = Field(
+        "", description="Host names to answer to besides loopback ones, comma-separated; stops DNS rebinding."
+    )
+    stop_timeout_s: int = Field(
+        20, ge=1, description="Seconds to finish requests after SIGTERM; below docker's usual 30."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @property
+    def url(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'reappear.db'}"
+
+    @property
+    def cores(self) -> int:
+        """Threads in force."""
+        return self.threads or usable_cores()
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in LOOPBACK
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores this process may use: its affinity, and the CPU quota of its container (cgroup v2), whichever is less."""
+    cores = len(os.sched_getaffinity(0))
+    try:
+        quota, period = cgroup.read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))

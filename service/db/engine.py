@@ -1,0 +1,117 @@
+"""The database: one writing connection, several reading ones, on SQLite or PostgreSQL.
+
+Every transaction runs whole in a thread, so it is never left half way by a cancelled request, and costs one hop
+instead of one for each statement (docs/decisions/0002-transactions-in-threads.md).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from service.errors import DatabaseDown, DatabaseRefused
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+
+BUSY_TIMEOUT_S = 5
+PATIENCE_S = 5  # how long to wait for a PostgreSQL that does not answer
+
+
+class Database:
+    """Reads in its own threads; writes through `begin`, which only the writer's thread calls."""
+
+    def __init__(self, url: str, *, readers: int) -> None:
+        parsed = parse_url(url)
+        self.dialect = parsed.get_backend_name()
+        self._writing = make_engine(parsed, pool_size=1, read_only=False)
+        self._reading = make_engine(parsed, pool_size=readers, read_only=True)
+        self._threads = ThreadPoolExecutor(readers, thread_name_prefix="read")
+
+    async def read(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
+        """Run `query(connection, *arguments)` in one reading transaction. Raises DatabaseDown."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_now, query, *arguments)
+
+    def read_now(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
+        """`read` for code that has a thread of its own. Raises DatabaseDown."""
+        with translated(), self._reading.begin() as connection:
+            return query(connection, *arguments)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """The writing transaction: commits at the end of the block, rolls back if it raises. Raises DatabaseDown."""
+        with translated(), self._writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let readings finish and close all connections, the writing one last: it alone checkpoints."""
+        self._threads.shutdown()
+        self._reading.dispose()
+        self._writing.dispose()
+
+
+def parse_url(url: str) -> URL:
+    """A SQLAlchemy URL with the driver this service uses. Raises DatabaseRefused for anything but the two databases."""
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise DatabaseRefused("REAPPEAR_DATABASE_URL is not a database URL") from error
+    drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+    if parsed.get_backend_name() not in drivers:
+        raise DatabaseRefused("REAPPEAR_DATABASE_URL must begin with sqlite:/// or postgresql://")
+    return parsed.set(drivername=drivers[parsed.get_backend_name()])
+
+
+def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
+    """An engine whose connections are durable (SQLite: WAL, synchronous=FULL) and begin transactions explicitly."""
+    common: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    if url.get_backend_name() == "postgresql":
+        return create_engine(
+            url, pool_pre_ping=True, connect_args={"connect_timeout": PATIENCE_S, "prepare_threshold": 2}, **common
+        )
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA secure_delete=ON")
+        if read_only:
+            cursor.execute("PRAGMA query_only=ON")
+            cursor.execute("PRAGMA wal_autocheckpoint=0")  # before 3.51.3 two checkpointing connections may corrupt
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a database that does not answer, is full or is gone into DatabaseDown."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        log.exception("the database failed")
+        raise DatabaseDown("the database does not answer; try again after the time in Retry-After") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseDown("the connection to the database was lost; try again") from error
+        raise

@@ -1,0 +1,58 @@
+"""The schema and its revision: upgrades by Alembic, and the check that a database is where this version needs it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from service.db.engine import make_engine, parse_url, translated
+from service.errors import DatabaseRefused
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring a database to a revision (an empty one included). Raises DatabaseDown."""
+    _run(url, command.upgrade, revision)
+
+
+def downgrade(url: str, revision: str = "base") -> None:
+    """Take a database back to a revision. Data of later ones is lost. Raises DatabaseDown."""
+    _run(url, command.downgrade, revision)
+
+
+def check_revision(connection: Connection) -> None:
+    """Raises DatabaseRefused where the database is not at this version's revision."""
+    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found != needed:
+        raise DatabaseRefused(
+            f"the database is at revision {found or 'none'}, this version needs {needed}; "
+            "run `python -m service --migrate` (`make serve` does)"
+        )
+
+
+def _run(url: str, act: Callable[[Config, str], None], revision: str) -> None:
+    engine = make_engine(parse_url(url), pool_size=1, read_only=False)
+    config = _config()
+    try:
+        with translated(), engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                # rebuilding a table in batch mode drops the old one, which would cascade into its children
+                connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+                connection.rollback()
+            config.attributes["connection"] = connection
+            act(config, revision)
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config

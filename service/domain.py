@@ -1,0 +1,154 @@
+"""The words of the service as types. Knows numpy and the standard library only."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+ImageArray = NDArray[np.uint8]  # (h, w, 3) RGB, or (n, h, w, 3)
+VectorArray = NDArray[np.float32]  # (dim,) or (n, dim), unit length
+CropIds = NDArray[np.int64]  # (n,)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in a frame, in pixels."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What was measured of a crop: size in pixels, sharpness in 0–1."""
+
+    width: int
+    height: int
+    sharpness: float
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Cosine similarities at or above which a candidate is a match, or possible."""
+
+    match: float
+    possible: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Where and when a picture was taken, as far as its sender knows."""
+
+    camera: str | None = None
+    captured_at: datetime | None = None
+    track: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A separate gallery with its own people and thresholds."""
+
+    id: int
+    name: str
+    match_threshold: float | None
+    possible_threshold: float | None
+    created_at: datetime
+    identities: int = 0
+    crops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person (or vehicle, product, animal …) in a collection. `id` is ours, `external_id` the client's."""
+
+    id: int
+    external_id: str
+    name: str | None
+    attributes: dict[str, Any]
+    crops: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One enrolled picture of one identity."""
+
+    id: int
+    identity: str  # the client's id
+    camera: str | None
+    captured_at: datetime | None
+    track: str | None
+    quality: Quality
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the change log, as the index takes it: a crop was added (with its vector) or removed (without)."""
+
+    generation: int
+    collection: int
+    crop: int
+    identity: int = 0
+    vector: VectorArray | None = field(default=None, compare=False)
+
+
+class VectorIndex(Protocol):
+    """Exact or approximate nearest neighbours by inner product. Knows ids and vectors and nothing else.
+
+    Searches may run beside one writer: each sees every change finished before it began.
+    """
+
+    dim: int
+
+    def __len__(self) -> int:
+        """How many vectors there are."""
+        ...
+
+    def add(self, ids: CropIds, vectors: VectorArray) -> None:
+        """Add (n, dim) vectors under n ids that are not in the index."""
+        ...
+
+    def remove(self, ids: CropIds) -> int:
+        """Remove ids, unknown ones ignored; returns how many were there."""
+        ...
+
+    def search(self, queries: VectorArray, k: int, allow: CropIds | None = None) -> tuple[VectorArray, CropIds]:
+        """The k most similar of all, or of `allow`, for each of (n, dim) queries.
+
+        Returns similarities and ids, both (n, k), best first, ties by lower id; short rows end in -inf and -1.
+        """
+        ...
+
+
+class PictureStore(Protocol):
+    """Pictures by a name the store chooses."""
+
+    def stage(self, pictures: list[bytes]) -> list[str]:
+        """Write pictures durably where only `publish` finds them; returns their names."""
+        ...
+
+    def publish(self, names: list[str]) -> None:
+        """Put staged pictures in their place, once the rows that name them are committed."""
+        ...
+
+    def discard(self, names: list[str]) -> None:
+        """Drop staged pictures whose rows were never committed."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a picture. Raises NotFound."""
+        ...
+
+    def unlink(self, names: list[str]) -> None:
+        """Remove pictures durably; names that are gone already are ignored."""
+        ...
+
+    def staged(self) -> list[str]:
+        """Names that were staged and neither published nor discarded: what a crash left behind."""
+        ...

@@ -1,0 +1,150 @@
+"""Many callers, one worker thread: whatever gathered while it was busy is the next batch. There is no batching window,
+so a lone caller never waits. Knows nothing of what it batches; networks, searches and commits all go through it.
+
+The shape (admission, queue, batch, compute; no window; dropped callers; refusal at once) is that of inference servers
+such as text-embeddings-inference.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+from service.errors import Overloaded, Stopping
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Lane(IntEnum):
+    """Who goes first. Bulk still gets one place in each batch, so that steady queries cannot starve it."""
+
+    QUERY = 0
+    BULK = 1
+
+
+@dataclass(slots=True)
+class _Entry(Generic[Item, Result]):
+    item: Item
+    future: "asyncio.Future[Result]"
+    loop: asyncio.AbstractEventLoop
+
+
+class Batcher(Generic[Item, Result]):
+    """Runs `run(items) -> results` on its own thread, for items that async callers submit.
+
+    `run` answers with one result or one exception for each item; if it raises, all of the batch get that error.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[list[Item]], Sequence[Result | Exception]],
+        *,
+        max_batch: int,
+        max_waiting: int,
+        observe: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        """`max_waiting` bounds each lane apart; `observe` is told the size of every batch."""
+        self.name = name
+        self._run = run
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._observe = observe
+        self._lanes: dict[Lane, deque[_Entry[Item, Result]]] = {lane: deque() for lane in Lane}
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait for a place in a batch."""
+        return sum(len(lane) for lane in self._lanes.values())
+
+    async def submit(self, items: Sequence[Item], lane: Lane = Lane.QUERY) -> list[Result]:
+        """Wait for the results of all items, in their order. All are taken or none.
+
+        Raises Overloaded at once when they do not fit, Stopping after `close`, or the first item's error.
+        """
+        loop = asyncio.get_running_loop()
+        entries = [_Entry[Item, Result](item, loop.create_future(), loop) for item in items]
+        with self._changed:
+            if self._stopping:
+                raise Stopping("the service is shutting down; send the request again in a few seconds")
+            queue = self._lanes[lane]
+            if queue and len(queue) + len(entries) > self._max_waiting:
+                raise Overloaded(f"the {self.name} queue is full; send the request again after the time in Retry-After")
+            queue.extend(entries)
+            self._changed.notify()
+        results = await asyncio.gather(*(entry.future for entry in entries), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return [result for result in results if not isinstance(result, BaseException)]
+
+    def close(self) -> None:
+        """Refuse new items, finish what was accepted, end the thread. May be called twice."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            self._observe(len(batch))
+            try:
+                results: Sequence[Result | Exception] = self._run([entry.item for entry in batch])
+                if len(results) != len(batch):
+                    raise RuntimeError(f"{self.name} gave {len(results)} results for {len(batch)} items")
+            except Exception as error:  # the loop's edge: every caller is answered with its batch's error
+                results = [error] * len(batch)
+            _answer(batch, results)
+
+    def _next_batch(self) -> list[_Entry[Item, Result]]:
+        with self._changed:
+            while True:
+                batch = self._take()
+                if batch or self._stopping:
+                    return batch
+                self._changed.wait()
+
+    def _take(self) -> list[_Entry[Item, Result]]:
+        """Up to max_batch entries whose callers are still there: queries first, one place kept for bulk."""
+        bulk = self._take_from(Lane.BULK, 1 if self._max_batch > 1 else 0)
+        batch = self._take_from(Lane.QUERY, self._max_batch - len(bulk)) + bulk
+        return batch + self._take_from(Lane.BULK, self._max_batch - len(batch))
+
+    def _take_from(self, lane: Lane, most: int) -> list[_Entry[Item, Result]]:
+        taken: list[_Entry[Item, Result]] = []
+        queue = self._lanes[lane]
+        while queue and len(taken) < most:
+            entry = queue.popleft()
+            if not entry.future.cancelled():
+                taken.append(entry)
+        return taken
+
+
+def _answer(batch: list[_Entry[Item, Result]], results: Sequence[Result | Exception]) -> None:
+    """Wake the callers: one hop into each event loop for the whole batch, not one for each item."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Result], Result | Exception]]] = {}
+    for entry, result in zip(batch, results, strict=True):
+        by_loop.setdefault(entry.loop, []).append((entry.future, result))
+    for loop, answers in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_set_all, answers)
+        except RuntimeError:  # that loop is closed: its callers are gone
+            continue
+
+
+def _set_all(answers: list[tuple["asyncio.Future[Result]", Result | Exception]]) -> None:
+    for future, result in answers:
+        if future.done():
+            continue
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

@@ -1,0 +1,41 @@
+"""Prepared images in, vectors out, in batches that callers share."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from service.domain import ImageArray, VectorArray
+from service.embedding.batcher import Batcher, Lane
+
+
+class Network(Protocol):
+    """What the embedder needs of a network; `OnnxModel` is the real one."""
+
+    def run(self, images: ImageArray) -> VectorArray:
+        """Embed uint8 (n, height, width, 3) images into float32 (n, dim) vectors."""
+        ...
+
+
+class Embedder:
+    """Gives each caller the vectors of its own images, whatever they shared a batch with."""
+
+    def __init__(
+        self, network: Network, *, max_batch: int, max_waiting: int, observe: Callable[[int], None] = lambda size: None
+    ) -> None:
+        self._network = network
+        self.batcher: Batcher[ImageArray, VectorArray] = Batcher(
+            "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
+        )
+
+    async def embed(self, images: Sequence[ImageArray], lane: Lane = Lane.QUERY) -> VectorArray:
+        """Embed prepared (height, width, 3) images into (n, dim). Raises Overloaded or Stopping."""
+        return np.stack(await self.batcher.submit(images, lane))
+
+    def _run(self, images: list[ImageArray]) -> Sequence[VectorArray | Exception]:
+        try:
+            return list(self._network.run(np.stack(images)))
+        except Exception as error:
+            if len(images) == 1:
+                return [error]
+            return [self._run([image])[0] for image in images]  # only the culprit keeps its error

@@ -1,0 +1,95 @@
+"""The exported network on ONNX Runtime. Refuses a file that is not the one the manifest names, a network that gives
+another vector than it gave when exported, and a provider that is listed but not really used."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from service.domain import ImageArray, VectorArray
+from service.embedding.manifest import Manifest, read_manifest, sha256_of
+from service.errors import ModelRefused
+from service.images.decode import PictureLimits, decode
+from service.images.preprocess import resize
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+GOLDEN_COSINE = 0.999
+UNIT_TOLERANCE = 1e-3
+GOLDEN_LIMITS = PictureLimits(max_bytes=4_000_000, max_pixels=4_000_000)
+
+
+class OnnxModel:
+    """A checked network: uint8 (n, height, width, 3) RGB in, unit-length float32 (n, dim) out. Safe to share."""
+
+    def __init__(self, folder: Path, *, provider: str, threads: int) -> None:
+        """Load and check the model in a folder. Raises ModelRefused with the reason and the remedy."""
+        self.manifest: Manifest = read_manifest(folder)
+        path = folder / self.manifest.file
+        found = sha256_of(path)
+        if found != self.manifest.sha256:
+            raise ModelRefused(f"{path} has sha256 {found}, its manifest says {self.manifest.sha256}; export it again")
+        self._session = _open_session(path, PROVIDERS[provider], threads)
+        self._check_golden(folder)
+
+    @property
+    def provider(self) -> str:
+        """The execution provider really in use."""
+        return str(self._session.get_providers()[0])
+
+    def run(self, images: ImageArray) -> VectorArray:
+        """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors."""
+        (vectors,) = self._session.run([self.manifest.output.name], {self.manifest.input.name: images})
+        return np.asarray(vectors, dtype=np.float32)
+
+    def prepare(self, image: ImageArray) -> ImageArray:
+        """Resize a decoded (h, w, 3) image to what the network takes."""
+        return resize(image, self.manifest.input.height, self.manifest.input.width)
+
+    def _check_golden(self, folder: Path) -> None:
+        golden = self.manifest.golden
+        path = folder / golden.picture
+        try:
+            picture = path.read_bytes()
+        except OSError as error:
+            raise ModelRefused(f"{path} cannot be read ({error.strerror}); export the model again") from error
+        try:
+            vector = self.run(self.prepare(decode(picture, GOLDEN_LIMITS))[None])[0]
+        except Exception as error:  # whatever the runtime raises for a graph that does not fit its manifest
+            raise ModelRefused(f"{folder} does not run as its manifest says: {error}") from error
+        if vector.shape != (self.manifest.output.dim,):
+            raise ModelRefused(
+                f"{folder} gives vectors of shape {vector.shape}, its manifest says {self.manifest.output.dim}"
+            )
+        if abs(float(np.linalg.norm(vector)) - 1) > UNIT_TOLERANCE:
+            raise ModelRefused(
+                f"{folder} gives vectors that are not of unit length; export with the L2 norm in the graph"
+            )
+        expected = np.asarray(golden.vector, dtype=np.float32)
+        cosine = float(vector @ expected / np.linalg.norm(expected))
+        if not cosine >= GOLDEN_COSINE:
+            raise ModelRefused(
+                f"the golden crop of {folder} gives a vector with cosine {cosine:.4f} to the recorded one, "
+                f"{GOLDEN_COSINE} is needed; export the model again, or use the runtime version it was exported with"
+            )
+
+
+def _open_session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSession:
+    if provider not in onnxruntime.get_available_providers():
+        raise ModelRefused(
+            f"{provider} is not in this ONNX Runtime (it has {', '.join(onnxruntime.get_available_providers())}); "
+            "install the `gpu` extra, or set REAPPEAR_PROVIDER=cpu"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # search shares the cores
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=[provider])
+    except Exception as error:  # ONNX Runtime raises its own unexported classes
+        raise ModelRefused(f"ONNX Runtime cannot load {path}: {error}") from error
+    if session.get_providers()[0] != provider:
+        raise ModelRefused(
+            f"{provider} was asked for, but ONNX Runtime runs on {session.get_providers()[0]}; "
+            "check the driver and that the CUDA major of onnxruntime-gpu is installed, or set REAPPEAR_PROVIDER=cpu"
+        )
+    return session

@@ -1,0 +1,169 @@
+"""Everything that can go wrong, in one tree. It knows no HTTP: `api/errors.py` gives each branch its status.
+
+ReappearError
+├── BadInput                what was sent cannot be used; the message says what to send instead
+│   ├── BadPicture          a picture that cannot be taken
+│   │   ├── EmptyPicture
+│   │   ├── UnsupportedFormat
+│   │   ├── CorruptPicture
+│   │   ├── PictureTooLarge
+│   │   └── BoxOutside
+│   ├── BodyTooLarge
+│   └── UnsupportedBody
+├── CallerLeft              nobody waits for the answer any more
+├── NotAllowed              the request comes from where it must not come from
+├── NotFound
+├── Conflict
+├── Unavailable             nothing is wrong with the request: try again later
+│   ├── Overloaded
+│   ├── Stopping
+│   ├── NotReady
+│   └── DatabaseDown
+└── StartRefused            the service must not start like this
+    ├── ModelRefused
+    ├── DatabaseRefused
+    └── FolderRefused
+"""
+
+from typing import ClassVar
+
+
+class ReappearError(Exception):
+    """The root: a stable code for programs and a detail for people, which says what to do."""
+
+    code: ClassVar[str] = "INTERNAL"
+
+    def __init__(self, detail: str, *, code: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.error_code = code or self.code
+
+
+class BadInput(ReappearError):
+    """What was sent cannot be used."""
+
+    code = "INVALID_INPUT"
+
+
+class BadPicture(BadInput):
+    """A picture that cannot be taken."""
+
+    code = "BAD_PICTURE"
+
+
+class EmptyPicture(BadPicture):
+    """No bytes at all."""
+
+    code = "EMPTY"
+
+
+class UnsupportedFormat(BadPicture):
+    """Not JPEG, PNG or WebP."""
+
+    code = "UNSUPPORTED_FORMAT"
+
+
+class CorruptPicture(BadPicture):
+    """Damaged or cut short."""
+
+    code = "CORRUPT"
+
+
+class PictureTooLarge(BadPicture):
+    """More bytes or pixels than allowed."""
+
+    code = "TOO_LARGE"
+
+
+class BoxOutside(BadPicture):
+    """The box does not lie within the picture."""
+
+    code = "BOX_OUTSIDE"
+
+
+class BodyTooLarge(BadInput):
+    """The request's body is over its limit."""
+
+    code = "BODY_TOO_LARGE"
+
+
+class UnsupportedBody(BadInput):
+    """The request's content type is none of those the route takes."""
+
+    code = "UNSUPPORTED_BODY"
+
+
+class CallerLeft(ReappearError):
+    """The client closed its connection; nobody waits for the answer any more."""
+
+    code = "CALLER_LEFT"
+
+
+class NotAllowed(ReappearError):
+    """The request names another host, or another site's page sent it."""
+
+    code = "NOT_ALLOWED"
+
+
+class NotFound(ReappearError):
+    """No such identity, crop, collection or route."""
+
+    code = "NOT_FOUND"
+
+
+class Conflict(ReappearError):
+    """It exists already, is in use, or another request with the same key is on its way."""
+
+    code = "CONFLICT"
+
+
+class Unavailable(ReappearError):
+    """Nothing is wrong with the request; the same one may succeed later."""
+
+    code = "UNAVAILABLE"
+    retry_after_s: ClassVar[int] = 1
+
+
+class Overloaded(Unavailable):
+    """A queue is full. Nothing of the request was done."""
+
+    code = "OVERLOADED"
+
+
+class Stopping(Unavailable):
+    """The service is shutting down and takes no new work."""
+
+    code = "STOPPING"
+    retry_after_s = 5
+
+
+class NotReady(Unavailable):
+    """The index is not loaded, or must not be used."""
+
+    code = "NOT_READY"
+    retry_after_s = 5
+
+
+class DatabaseDown(Unavailable):
+    """The database does not answer. Whether a write in flight was kept is told by asking again."""
+
+    code = "DATABASE_DOWN"
+    retry_after_s = 5
+
+
+class StartRefused(ReappearError):
+    """The service must not start like this; the message says what to change."""
+
+    code = "START_REFUSED"
+
+
+class ModelRefused(StartRefused):
+    """The model folder, its network or the provider is not what it should be."""
+
+
+class DatabaseRefused(StartRefused):
+    """The database is not at the revision this version needs, or belongs elsewhere."""
+
+
+class FolderRefused(StartRefused):
+    """The data folder is in use by another process, cannot be written, or belongs to another database."""

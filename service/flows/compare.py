@@ -1,0 +1,58 @@
+"""Are these two the same? 1:1, and the bare vector of one picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.db.people import find_collection
+from service.domain import Quality, Thresholds, VectorArray
+from service.embedding.batcher import Lane
+from service.errors import BadInput
+from service.flows.parts import Parts
+from service.flows.pictures import Upload
+from service.flows.query import Probe, identity_vectors, see
+from service.matching.decision import Decision, decide, thresholds_in_force
+from service.telemetry import Stopwatch
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How similar two probes are, and what that means."""
+
+    similarity: float
+    decision: Decision
+    thresholds: Thresholds
+
+
+async def compare(
+    parts: Parts, collection_name: str, a: Probe, b: Probe, threshold: float | None, watch: Stopwatch
+) -> Comparison:
+    """Compare two probes; of an identity the best of its crops counts. Raises as a query does."""
+    collection = await parts.database.read(find_collection, collection_name)
+    thresholds = thresholds_in_force(threshold, collection, parts.model.thresholds)
+    with parts.admission.enter(2, Lane.QUERY):
+        left = await _vectors(parts, collection.id, a, watch)
+        right = await _vectors(parts, collection.id, b, watch)
+    similarity = float(np.max(left.astype(np.float64) @ right.astype(np.float64).T))
+    return Comparison(similarity, decide(similarity, thresholds), thresholds)
+
+
+async def embed(parts: Parts, upload: Upload, watch: Stopwatch) -> tuple[VectorArray, Quality]:
+    """The (dim,) vector of one picture and its quality. Raises BadPicture, Overloaded or Stopping."""
+    with parts.admission.enter(1, Lane.QUERY):
+        with watch.stage("decode"):
+            (opened,) = await parts.reader.open_each([upload])
+        with watch.stage("embed"):
+            vectors = await parts.embedder.embed([opened.prepared])
+    return vectors[0], opened.quality
+
+
+async def _vectors(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> VectorArray:
+    if probe.identity is None:
+        sought = await see(parts, collection, probe, watch)
+        assert sought.vector is not None  # only an identity may have none
+        return sought.vector[None]
+    vectors = await parts.database.read(identity_vectors, collection, probe.identity, parts.model.id)
+    if not len(vectors):
+        raise BadInput(f"identity {probe.identity!r} has no crops to compare with; enrol one first")
+    return vectors

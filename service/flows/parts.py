@@ -1,0 +1,41 @@
+"""The parts a flow works with, put together once by `app.py`."""
+
+from dataclasses import dataclass
+
+from service.db.engine import Database
+from service.domain import PictureStore, Thresholds
+from service.embedding.embedder import Embedder
+from service.flows.admission import Admission
+from service.flows.pictures import PictureReader
+from service.flows.repeats import Repeats
+from service.flows.searcher import Searcher
+from service.flows.writer import Writer
+from service.images.quality import QualityGate
+from service.index.gallery import Galleries
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The model version in use: its row, its name in answers, what its vectors and thresholds are."""
+
+    id: int
+    version: str
+    dim: int
+    thresholds: Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a flow may need."""
+
+    database: Database
+    writer: Writer
+    galleries: Galleries
+    embedder: Embedder
+    searcher: Searcher
+    reader: PictureReader
+    store: PictureStore
+    admission: Admission
+    repeats: Repeats
+    gate: QualityGate
+    model: Model

@@ -1,0 +1,53 @@
+"""At start: bring pictures in line with the rows, and the index in line with the vectors."""
+
+import logging
+
+from sqlalchemy import Connection
+
+from service.db.changes import all_vectors, crops_without_vector, current_generation, models_in_use
+from service.db.engine import Database
+from service.db.people import collection_ids
+from service.db.sightings import clear_outbox, known_pictures, waiting_pictures
+from service.domain import PictureStore
+from service.errors import NotReady
+from service.index.gallery import Galleries
+
+log = logging.getLogger(__name__)
+
+
+def settle_pictures(database: Database, store: PictureStore) -> None:
+    """Put staged pictures in place whose rows were committed, drop the others, and unlink what the outbox holds."""
+    staged = store.staged()
+    known = database.read_now(known_pictures, staged)
+    store.publish(sorted(known))
+    store.discard([name for name in staged if name not in known])
+    gone = database.read_now(waiting_pictures)
+    if gone:
+        store.unlink(gone)
+        with database.begin() as connection:
+            clear_outbox(connection, gone)
+    if staged or gone:
+        log.info(
+            "settled pictures",
+            extra={"published": len(known), "dropped": len(staged) - len(known), "unlinked": len(gone)},
+        )
+
+
+def check_vectors(connection: Connection, model: int, version: str) -> None:
+    """Raises NotReady where crops have no vector of the model in use: an empty answer would look like a gallery."""
+    missing = crops_without_vector(connection, model)
+    if missing:
+        used = ", ".join(f"{name}@sha256:{sha256[:12]} ({count})" for name, sha256, count in models_in_use(connection))
+        raise NotReady(
+            f"{missing} crops have no vector of the model in use, {version}; their vectors are of {used}. "
+            "Set REAPPEAR_MODEL_DIR to that model, or start with another database",
+            code="MODEL_MISMATCH",
+        )
+
+
+def load_galleries(connection: Connection, galleries: Galleries, model: int) -> None:
+    """Fill empty galleries with every vector of a model version."""
+    generation = current_generation(connection)
+    for slab in all_vectors(connection, model, collection_ids(connection)):
+        galleries.of(slab.collection).load(slab.crops, slab.identities, slab.vectors)
+    galleries.generation = generation

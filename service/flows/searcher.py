@@ -1,0 +1,56 @@
+"""Searches of many callers, batched: those without an allow-list share one pass over the vectors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.domain import CropIds, VectorArray, VectorIndex
+from service.embedding.batcher import Batcher
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One (dim,) query, its k, and the crops it may find (all where None)."""
+
+    index: VectorIndex
+    vector: VectorArray
+    k: int
+    allow: CropIds | None
+
+
+Found = tuple[VectorArray, CropIds]  # similarities and crop ids, (k,) each, best first
+
+
+class Searcher:
+    """Gives each caller its own row of a shared search."""
+
+    def __init__(self, *, max_batch: int, max_waiting: int, observe: Callable[[int], None] = lambda size: None) -> None:
+        self.batcher: Batcher[Search, Found] = Batcher(
+            "search", _run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
+        )
+
+    async def search(self, index: VectorIndex, vector: VectorArray, k: int, allow: CropIds | None = None) -> Found:
+        """The k best crops, short rows ending in -inf and -1. Raises Overloaded or Stopping."""
+        (found,) = await self.batcher.submit([Search(index, vector, k, allow)])
+        return found
+
+
+def _run(searches: list[Search]) -> list[Found | Exception]:
+    shared: dict[int, list[int]] = {}
+    for place, search in enumerate(searches):
+        key = id(search.index) if search.allow is None else -place - 1
+        shared.setdefault(key, []).append(place)
+    found: dict[int, Found | Exception] = {}
+    for places in shared.values():
+        found.update(zip(places, _run_shared([searches[place] for place in places]), strict=True))
+    return [found[place] for place in range(len(searches))]
+
+
+def _run_shared(searches: list[Search]) -> list[Found | Exception]:
+    first, k = searches[0], max(search.k for search in searches)
+    try:
+        rows, ids = first.index.search(np.stack([search.vector for search in searches]), k, first.allow)
+    except Exception as error:  # the other groups of this batch must still get their answers
+        return [error] * len(searches)
+    return [(rows[place, : search.k], ids[place, : search.k]) for place, search in enumerate(searches)]

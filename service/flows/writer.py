@@ -1,0 +1,109 @@
+"""All writes, one after another: each batch of waiting jobs is one transaction, and once it is committed its changes
+go to the index in commit order. Nothing is acknowledged before both are done."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from service.db.changes import ChangeLog, changes_after, record
+from service.db.engine import Database
+from service.domain import Change
+from service.embedding.batcher import Batcher
+from service.errors import DatabaseDown
+from service.index.gallery import Galleries
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[Connection, ChangeLog], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a job returned, and the generation that holds its changes."""
+
+    value: Any
+    generation: int
+
+
+class Writer:
+    """Runs jobs in transactions, in the order they came. A job that raises is undone alone."""
+
+    def __init__(
+        self, database: Database, galleries: Galleries, model: int, *,
+        max_batch: int, max_waiting: int,
+        observe: Callable[[int], None] = lambda size: None,
+        fail_point: Callable[[str], None] = lambda name: None,
+    ) -> None:  # fmt: skip
+        """`fail_point` is called with the name of each place where a crash must not lose anything; tests die there."""
+        self._database = database
+        self._galleries = galleries
+        self._model = model
+        self._fail_point = fail_point
+        self._behind = False
+        self.batcher: Batcher[Job, Written] = Batcher(
+            "write", self._commit, max_batch=max_batch, max_waiting=max_waiting, observe=observe
+        )
+
+    async def write(self, job: Job) -> Written:
+        """Run `job(connection, changes)` in a transaction and wait until its changes are committed and searchable.
+
+        Raises what the job raised, or DatabaseDown, after which the job may or may not have been kept.
+        """
+        (written,) = await self.batcher.submit([job])
+        return written
+
+    def _commit(self, jobs: list[Job]) -> list[Written | Exception]:
+        if self._behind:
+            self._catch_up()
+        outcomes: list[tuple[Any, int] | Exception] = []
+        try:
+            with self._database.begin() as connection:
+                noted = ChangeLog()
+                for job in jobs:
+                    outcomes.append(_run(job, connection, noted))
+                changes = record(connection, noted.noted)
+                self._fail_point("before-commit")
+        except DatabaseDown:
+            self._behind = True  # the commit may have been kept although its answer was lost
+            raise
+        self._fail_point("after-commit-before-index")
+        if changes and changes[0].generation != self._galleries.generation + 1:
+            self._catch_up()  # somebody else wrote to this database: take theirs before ours
+        self._apply_or_fall_behind(changes)
+        self._fail_point("after-index-before-response")
+        before = self._galleries.generation - len(changes)
+        return [
+            outcome if isinstance(outcome, Exception) else Written(outcome[0], before + outcome[1])
+            for outcome in outcomes
+        ]
+
+    def _catch_up(self) -> None:
+        missed = self._database.read_now(changes_after, self._galleries.generation, self._model)
+        log.warning("catching up with the database", extra={"changes": len(missed)})
+        self._apply_or_fall_behind(missed)
+        self._behind = False
+
+    def _apply_or_fall_behind(self, changes: list[Change]) -> None:
+        try:
+            self._galleries.apply(changes)
+        except Exception:
+            self._behind = True
+            raise
+
+
+def _run(job: Job, connection: Connection, noted: ChangeLog) -> tuple[Any, int] | Exception:
+    """A job's value and the number of changes up to and with it, or its error with all it did undone."""
+    mine = ChangeLog()
+    try:
+        with connection.begin_nested():
+            value = job(connection, mine)
+    except (OperationalError, InterfaceError):
+        raise  # the database itself failed: so has the whole batch
+    except Exception as error:
+        return error
+    noted.noted.extend(mine.noted)
+    return value, len(noted.noted)

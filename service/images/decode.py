@@ -1,0 +1,113 @@
+"""From uploaded bytes to an RGB array. Content is sniffed, never taken from a name or header of the request, and the
+size is read from the picture's own header before a single pixel is decoded."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from service.domain import Box, ImageArray
+from service.errors import BoxOutside, CorruptPicture, EmptyPicture, PictureTooLarge, UnsupportedFormat
+
+MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
+ALPHA_BACKGROUND = 128  # transparent pixels become mid-grey: neither a dark nor a light garment
+EXIF_WINDOW_BYTES = 65_536  # EXIF stands in the first segment after the JFIF header
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """What a picture may cost before it is decoded."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+def sniff(picture: bytes) -> str:
+    """The media type that the first bytes of a picture say.
+
+    Raises EmptyPicture for no bytes, UnsupportedFormat for anything that is not JPEG, PNG or WebP.
+    """
+    if not picture:
+        raise EmptyPicture("the picture is empty (0 bytes); send the bytes of a JPEG, PNG or WebP file")
+    if picture.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if picture.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
+        return "image/webp"
+    raise UnsupportedFormat("the content is not a JPEG, PNG or WebP picture, whatever its name says; convert it first")
+
+
+def decode(picture: bytes, limits: PictureLimits) -> ImageArray:
+    """Decode a JPEG, PNG or WebP picture into a (h, w, 3) uint8 RGB array, upright by its EXIF orientation.
+
+    Grayscale, palette, 16-bit, CMYK and alpha pictures become RGB; of an animation the first frame is taken.
+    Raises a BadPicture error that says what to do.
+    """
+    if len(picture) > limits.max_bytes:
+        raise PictureTooLarge(f"the picture has {len(picture):,} bytes; at most {limits.max_bytes:,} are allowed")
+    media_type = sniff(picture)
+    try:
+        if media_type == "image/jpeg":
+            return _decode_jpeg(picture, limits)
+        return _decode_with_pillow(picture, limits)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_many_pixels(limits) from error
+    except (ValueError, OSError, SyntaxError, EOFError, UnidentifiedImageError) as error:
+        raise CorruptPicture("the picture is damaged or cut short and cannot be decoded; send it again") from error
+
+
+def cut(image: ImageArray, box: Box) -> ImageArray:
+    """The part of a (h, w, 3) image inside a box in pixels. Raises BoxOutside where it does not lie within."""
+    height, width = image.shape[:2]
+    if box.x < 0 or box.y < 0 or box.x + box.width > width or box.y + box.height > height:
+        raise BoxOutside(
+            f"the box {box.x},{box.y},{box.width},{box.height} (x, y, width, height) "
+            f"does not lie within the picture of {width}×{height} px"
+        )
+    return np.ascontiguousarray(image[box.y : box.y + box.height, box.x : box.x + box.width])
+
+
+def encode_lossless(image: ImageArray) -> bytes:
+    """A PNG of a (h, w, 3) uint8 image; used for the cut-out of a frame, which must decode to the very same pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _decode_jpeg(picture: bytes, limits: PictureLimits) -> ImageArray:
+    height, width, colorspace, _ = simplejpeg.decode_jpeg_header(picture)
+    _check_pixels(width, height, limits)
+    turned = b"Exif\x00\x00" in picture[:EXIF_WINDOW_BYTES]
+    if turned or colorspace not in ("YCbCr", "RGB", "Gray"):  # CMYK and YCCK need Pillow's conversion
+        return _decode_with_pillow(picture, limits)
+    image: ImageArray = simplejpeg.decode_jpeg(picture, colorspace="RGB")
+    return image
+
+
+def _decode_with_pillow(picture: bytes, limits: PictureLimits) -> ImageArray:
+    with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG", "WEBP")) as opened:
+        _check_pixels(*opened.size, limits)
+        upright = ImageOps.exif_transpose(opened)
+        return _as_rgb(upright)
+
+
+def _as_rgb(picture: Image.Image) -> ImageArray:
+    if picture.mode.startswith("I"):  # 16-bit grayscale: Pillow's own conversion clips instead of scaling
+        gray = (np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(gray[:, :, None], 3, axis=2)
+    if picture.has_transparency_data:
+        background = Image.new("RGBA", picture.size, (ALPHA_BACKGROUND,) * 3 + (255,))
+        return np.asarray(Image.alpha_composite(background, picture.convert("RGBA")).convert("RGB"))
+    return np.asarray(picture.convert("RGB"))
+
+
+def _check_pixels(width: int, height: int, limits: PictureLimits) -> None:
+    if width * height > limits.max_pixels:
+        raise _too_many_pixels(limits, f"{width}×{height}")
+
+
+def _too_many_pixels(limits: PictureLimits, size: str = "too many") -> PictureTooLarge:
+    return PictureTooLarge(f"the picture has {size} pixels; at most {limits.max_pixels:,} in all are allowed; scale it")

@@ -1,0 +1,101 @@
+"""The index of one collection, and who owns each crop. Both change together, in commit order, by one writer."""
+
+import threading
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from service.domain import Change, CropIds, VectorIndex
+
+
+class Gallery:
+    """One collection in memory: its vectors, and which identity each crop belongs to."""
+
+    def __init__(self, vectors: VectorIndex) -> None:
+        self.vectors = vectors
+        self._owner: dict[int, int] = {}
+        self._crops: dict[int, tuple[int, ...]] = {}
+
+    def owner(self, crop: int) -> int | None:
+        """The identity a crop belongs to; None once it is removed."""
+        return self._owner.get(crop)
+
+    def crops(self, identity: int) -> tuple[int, ...]:
+        """The crops of an identity, lowest id first."""
+        return self._crops.get(identity, ())
+
+    def add(self, added: list[Change]) -> None:
+        """Take crops with their vectors. Owners first: a search never finds a crop whose owner is unknown."""
+        for change in added:
+            self._owner[change.crop] = change.identity
+            self._crops[change.identity] = (*self._crops.get(change.identity, ()), change.crop)
+        ids = np.array([change.crop for change in added], np.int64)
+        self.vectors.add(ids, np.stack([change.vector for change in added if change.vector is not None]))
+
+    def load(
+        self, crops: CropIds, identities: CropIds, vectors: "np.ndarray[tuple[int, int], np.dtype[np.float32]]"
+    ) -> None:
+        """Take many crops at once, as read from SQL at start: (n,), (n,), (n, dim)."""
+        for crop, identity in zip(crops.tolist(), identities.tolist(), strict=True):
+            self._owner[crop] = identity
+            self._crops[identity] = (*self._crops.get(identity, ()), crop)
+        self.vectors.add(crops, vectors)
+
+    def remove(self, crops: Iterable[int]) -> None:
+        """Forget crops; unknown ones are ignored."""
+        removed = list(crops)
+        self.vectors.remove(np.array(removed, np.int64))
+        for crop in removed:
+            identity = self._owner.pop(crop, None)
+            if identity is None:
+                continue
+            left = tuple(other for other in self._crops[identity] if other != crop)
+            if left:
+                self._crops[identity] = left
+            else:
+                del self._crops[identity]
+
+
+class Galleries:
+    """All collections in memory, at one generation."""
+
+    def __init__(self, make_index: Callable[[], VectorIndex]) -> None:
+        self._make_index = make_index
+        self._by_collection: dict[int, Gallery] = {}
+        self._creating = threading.Lock()
+        self.generation = 0
+
+    def of(self, collection: int) -> Gallery:
+        """The gallery of a collection, made empty where there is none yet."""
+        with self._creating:
+            if collection not in self._by_collection:
+                self._by_collection[collection] = Gallery(self._make_index())
+            return self._by_collection[collection]
+
+    def __len__(self) -> int:
+        """How many crops are indexed, in all collections."""
+        return sum(len(gallery.vectors) for gallery in list(self._by_collection.values()))
+
+    def apply(self, changes: list[Change]) -> None:
+        """Apply changes in the order of their generations; those already applied are skipped.
+
+        Runs of one kind in one collection are applied together, which keeps bulk enrolment and erasure fast.
+        """
+        run: list[Change] = []
+        for change in changes:
+            if change.generation <= self.generation:
+                continue
+            if run and (change.collection, change.vector is None) != (run[0].collection, run[0].vector is None):
+                self._apply_run(run)
+                run = []
+            run.append(change)
+        if run:
+            self._apply_run(run)
+
+    def _apply_run(self, run: list[Change]) -> None:
+        gallery = self.of(run[0].collection)
+        if run[0].vector is None:
+            gallery.remove(change.crop for change in run)
+        else:
+            gallery.add(run)
+        self.generation = run[-1].generation

@@ -1,0 +1,100 @@
+"""Pictures as files in one folder. Names are random, so that equal bytes of two people never share a file, and no part
+of a path ever comes from a client.
+
+A picture is written and synced under staging/ before its row is committed, and renamed to its place after. Whatever a
+crash leaves in staging is put in place or dropped at the next start, by whether a row names it.
+"""
+
+import os
+import secrets
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from service.errors import NotFound
+
+STAGING = "staging"
+SYNC_THREADS = 8  # fsync of file and folder in turn gave 125 pictures/s, from eight threads 5,500
+
+
+class FolderStore:
+    """A PictureStore on a local disk. Safe to call from several threads."""
+
+    def __init__(self, root: Path) -> None:
+        """Makes the folders that are missing under root."""
+        self._root = root
+        for shard in (STAGING, *(f"{number:02x}" for number in range(256))):
+            (root / shard).mkdir(parents=True, exist_ok=True)
+        self._threads = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="sync")
+
+    def stage(self, pictures: list[bytes]) -> list[str]:
+        """Write pictures durably under staging/; returns their names. On an error none is left."""
+        names = [secrets.token_hex(16) for _ in pictures]
+        try:
+            list(self._threads.map(self._write, names, pictures))
+            _sync_folder(self._root / STAGING)
+        except BaseException:
+            self.discard(names)
+            raise
+        return names
+
+    def publish(self, names: list[str]) -> None:
+        """Rename staged pictures to their place. Needs no sync: after a power loss a row still names them, and the
+        next start publishes them again."""
+        for name in names:
+            try:
+                (self._root / STAGING / name).rename(self._place(name))
+            except FileNotFoundError:
+                continue  # published before
+
+    def discard(self, names: list[str]) -> None:
+        """Drop staged pictures whose rows were never committed."""
+        for name in names:
+            (self._root / STAGING / name).unlink(missing_ok=True)
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a picture. Raises NotFound."""
+        for path in (self._place(name), self._root / STAGING / name, self._place(name)):  # it may move in between
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                continue
+        raise NotFound("the picture is no longer there", code="PICTURE_NOT_FOUND")
+
+    def unlink(self, names: list[str]) -> None:
+        """Remove pictures, and sync their folders so that no power loss brings them back."""
+        folders = set()
+        for name in names:
+            for path in (self._place(name), self._root / STAGING / name):
+                path.unlink(missing_ok=True)
+                folders.add(path.parent)
+        list(self._threads.map(_sync_folder, folders))
+
+    def staged(self) -> list[str]:
+        """Names left in staging/."""
+        return sorted(path.name for path in (self._root / STAGING).iterdir())
+
+    def names(self) -> Iterable[str]:
+        """All published names. A scan of the whole folder: for checks, not for requests."""
+        return (path.name for path in self._root.glob("??/*"))
+
+    def close(self) -> None:
+        """End the syncing threads."""
+        self._threads.shutdown()
+
+    def _place(self, name: str) -> Path:
+        return self._root / name[:2] / name
+
+    def _write(self, name: str, picture: bytes) -> None:
+        with (self._root / STAGING / name).open("xb") as file:
+            file.write(picture)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,47 @@
+"""One process owns a data folder at a time."""
+
+import fcntl
+from pathlib import Path
+from typing import IO
+
+from service.errors import FolderRefused
+
+LOCK_FILE = "lock"
+OWNER_FILE = "database-uuid"
+
+
+class FolderLock:
+    """Held from construction to `release`, or to the end of the process however it ends."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises FolderRefused where the folder cannot be written or another process holds it."""
+        self._folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file: IO[str] = (folder / LOCK_FILE).open("a")
+        except OSError as error:
+            raise FolderRefused(
+                f"{folder} cannot be written ({error.strerror}); set REAPPEAR_DATA_DIR to a folder this user may write"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise FolderRefused(
+                f"{folder} is in use by another process; stop it, or set another REAPPEAR_DATA_DIR"
+            ) from error
+
+    def claim_for(self, database: str) -> None:
+        """Bind the folder to a database. Raises FolderRefused where it holds the pictures of another."""
+        path = self._folder / OWNER_FILE
+        if not path.exists():
+            path.write_text(database)
+        elif path.read_text() != database:
+            raise FolderRefused(
+                f"{self._folder} holds the pictures of another database; "
+                "set REAPPEAR_DATABASE_URL to that one, or REAPPEAR_DATA_DIR to another folder"
+            )
+
+    def release(self) -> None:
+        """Let the next process in."""
+        self._file.close()

@@ -1,0 +1,100 @@
+"""What the service tells of itself: JSON logs with a request id, and Prometheus metrics. No personal data in either."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from pythonjsonlogger.json import JsonFormatter
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+STAGE_BUCKETS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+
+class Telemetry:
+    """The metrics of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._stages = Histogram(
+            "reappear_stage_seconds", "Time of one stage of a request", ["stage"],
+            buckets=STAGE_BUCKETS_S, registry=self.registry,
+        )  # fmt: skip
+        self._batches = Histogram(
+            "reappear_batch_size", "Items in one batch", ["batcher"], buckets=BATCH_BUCKETS, registry=self.registry
+        )
+        self._requests = Histogram(
+            "reappear_request_seconds", "Time of one request", ["method", "route", "status"],
+            buckets=STAGE_BUCKETS_S, registry=self.registry,
+        )  # fmt: skip
+        self._refusals = Counter(
+            "reappear_refusals_total", "Requests answered with an error, by status", ["status"], registry=self.registry
+        )
+        self.waiting = Gauge(
+            "reappear_waiting_items", "Items that wait for a place in a batch", ["batcher"], registry=self.registry
+        )
+        self.index_crops = Gauge("reappear_index_crops", "Crops in the index", registry=self.registry)
+        self.generation = Gauge("reappear_generation", "Last change applied to the index", registry=self.registry)
+
+    def observe_batch(self, batcher: str, size: int) -> None:
+        """Count one batch."""
+        self._batches.labels(batcher).observe(size)
+
+    def observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request. `route` is the template, never the path a client sent."""
+        self._requests.labels(method, route, str(status)).observe(seconds)
+
+    def observe_refusal(self, status: int) -> None:
+        """Count one request answered with a status of 400 or more."""
+        self._refusals.labels(str(status)).inc()
+
+    def observe_stage(self, stage: str, seconds: float) -> None:
+        """Count one stage of a request."""
+        self._stages.labels(stage).observe(seconds)
+
+
+class Stopwatch:
+    """The stages of one request: `with watch.stage("decode"): …`."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self.timings_ms: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage; a stage that comes twice adds up."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            self._telemetry.observe_stage(name, seconds)
+            self.timings_ms[name] = round(self.timings_ms.get(name, 0.0) + seconds * 1000, 3)
+
+
+class _RequestIdFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+def configure_logging(level: str) -> None:
+    """JSON lines on standard error, each with the id of the request it belongs to."""
+    handler = logging.StreamHandler()
+    handler.addFilter(_RequestIdFilter())
+    handler.setFormatter(
+        JsonFormatter(
+            "%(levelname)s %(name)s %(message)s %(request_id)s",
+            rename_fields={"levelname": "level", "name": "logger"},
+            timestamp="time",
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = name != "uvicorn.access"  # our middleware writes one line a request instead

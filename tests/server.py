@@ -1,0 +1,73 @@
+"""A service in a process of its own, as it runs for users."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx2 as httpx
+
+ROOT = Path(__file__).resolve().parents[1]
+START_TIMEOUT_S = 30
+
+
+class Server:
+    """`python -m service`, or with a fail point `tests.dying`, which kills itself there."""
+
+    def __init__(self, data_dir: Path, database_url: str, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.log = data_dir.with_name("service.log")
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._environment = {
+            **os.environ, "REAPPEAR_DATA_DIR": str(data_dir), "REAPPEAR_DATABASE_URL": database_url,
+            "REAPPEAR_PORT": str(self.port), **environment,
+        }  # fmt: skip
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, dies_at: str | None = None, after: int = 0) -> None:
+        """Start it and wait until it is ready. With `dies_at` it kills itself at that point, the `after`-th time."""
+        module = ["-m", "service", "--migrate"] if dies_at is None else ["-m", "tests.dying", dies_at, str(after)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *module], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise AssertionError(f"the service ended with {self._process.returncode}:\n{self.log.read_text()}")
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.02)
+        raise AssertionError(f"the service was not ready in {START_TIMEOUT_S} s:\n{self.log.read_text()}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def wait_for_death(self) -> int:
+        """Wait until it has died by itself; returns the signal's number, negative."""
+        assert self._process is not None
+        return self._process.wait(timeout=START_TIMEOUT_S)
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; returns the exit status. Does nothing where it is dead already."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout=START_TIMEOUT_S)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
