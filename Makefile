@@ -1,0 +1,49 @@
+# What people and CI run. Each target installs what it needs into .venv, from exact pins.
+PYTHON ?= python3
+IN := .venv/bin
+PIP_INSTALL := $(IN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: help serve test check format train-default evaluate clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+serve: .venv/serve  ## start the service on http://127.0.0.1:8000
+	@exec $(IN)/python -m service --migrate
+
+test: .venv/test  ## run all tests, with coverage
+	$(IN)/python -m pytest --cov --cov-report=term:skip-covered
+
+check: .venv/test  ## lint, formatting, types, layers
+	$(IN)/ruff check .
+	$(IN)/ruff format --check .
+	$(IN)/mypy
+	$(IN)/lint-imports --no-logo
+
+format: .venv/test  ## format and fix what can be fixed
+	$(IN)/ruff format .
+	$(IN)/ruff check --fix .
+
+train-default: .venv/train  ## make models/default again: synthetic people, training, evaluation, export
+	$(IN)/python -m models.train_default
+
+.venv/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/serve: .venv/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[cpu]'
+	@touch $@
+
+.venv/train: .venv/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[cpu,train]'
+	@touch $@
+
+.venv/test: .venv/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) -e '.[cpu,train,test]'
+	@touch $@
+
+clean:  ## remove .venv and caches; data/ stays
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
