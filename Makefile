@@ -26,7 +26,7 @@ format: .venv/test  ## format and fix what can be fixed
 	$(IN)/ruff check --fix .
 
 train-default: .venv/train  ## make models/default again: synthetic people, training, evaluation, export
-	$(IN)/python -m models.train_default
+	$(IN)/python -m models.train_default $(TRAIN)
 
 .venv/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else None'

@@ -1,6 +1,7 @@
 """`python -m service [--migrate]`: run the service, after bringing its database up to date if asked."""
 
 import argparse
+import signal
 import sys
 
 import uvicorn
@@ -31,6 +32,12 @@ def main() -> int:
     except (ReappearError, OSError) as error:
         print(f"reappear: cannot start: {error}", file=sys.stderr)
         return 3
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # uvicorn raises them again once it has stopped: then this is the end
+        signal.signal(number, lambda *_: sys.exit(0))
+    print(f"Reappear answers on http://{settings.host}:{settings.port} and explains itself on /docs", flush=True)
     server = uvicorn.Server(
         uvicorn.Config(
             create_app(settings), host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="none",

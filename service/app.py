@@ -8,8 +8,8 @@ from functools import partial
 from importlib.metadata import version
 from typing import TypedDict
 
-import faiss
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from service.api import collections, crops, gallery, health, query
 from service.api.errors import answer_errors
@@ -32,7 +32,7 @@ from service.flows.searcher import Searcher
 from service.flows.writer import Writer
 from service.images.decode import PictureLimits
 from service.images.quality import QualityGate
-from service.index.exact import ExactIndex, tune_faiss
+from service.index.exact import FAISS_VERSION, ExactIndex, tune_faiss
 from service.index.gallery import Galleries
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
@@ -63,7 +63,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         with ExitStack() as stack:
             yield _start(settings, telemetry, fail_point, stack)
 
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Reappear", version=version("reappear"), lifespan=lifespan, redoc_url=None,
         summary="Who is this person, and where have we seen them before?",
     )  # fmt: skip
@@ -106,7 +106,7 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
     readiness = _load(database, parts, stack)
     _watch(telemetry, parts)
     about = health.About(
-        version=version("reappear"), model=model.version, provider=network.provider, faiss=faiss.__version__,
+        version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
         database=database.dialect,
     )  # fmt: skip
     return State(parts=parts, readiness=readiness, telemetry=telemetry, about=about)

@@ -43,8 +43,8 @@ class Settings(BaseSettings):
     max_picture_pixels: int = Field(
         25_000_000, ge=1, description="Largest width × height, checked before decoding; a 24-megapixel photo fits."
     )
-    min_width: int = Field(24, ge=1, description="Narrowest crop to enrol, in pixels; below it people look alike.")
-    min_height: int = Field(48, ge=1, description="Lowest crop to enrol, in pixels.")
+    min_width: int = Field(32, ge=1, description="Narrowest crop to enrol, in pixels; below it people look alike.")
+    min_height: int = Field(64, ge=1, description="Lowest crop to enrol, in pixels.")
     min_sharpness: float = Field(
         0.02, ge=0, le=1, description="Least sharpness to enrol; below it is fog or a plain wall."
     )

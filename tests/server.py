@@ -20,7 +20,7 @@ class Server:
     def __init__(self, data_dir: Path, database_url: str, **environment: str) -> None:
         self.data_dir = data_dir
         self.log = data_dir.with_name("service.log")
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {
             **os.environ, "REAPPEAR_DATA_DIR": str(data_dir), "REAPPEAR_DATABASE_URL": database_url,
@@ -66,7 +66,7 @@ class Server:
         return self._process.wait(timeout=START_TIMEOUT_S)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

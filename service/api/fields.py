@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 from service.domain import Box
 
@@ -137,7 +137,7 @@ Text = Annotated[str, AfterValidator(check_text), Field(max_length=1024)]
 Attributes = Annotated[dict[str, Any], BeforeValidator(_from_json), AfterValidator(check_attributes)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_iso_text), AfterValidator(_to_utc)]
-BoxField = Annotated[Box, BeforeValidator(parse_box)]
+BoxField = Annotated[Box, BeforeValidator(parse_box), WithJsonSchema({"type": "string", "examples": ["120,40,64,128"]})]
 Base64 = Annotated[bytes, BeforeValidator(decode_base64), Field(json_schema_extra={"contentEncoding": "base64"})]
 Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
 RowId = Annotated[int, Field(ge=1, le=MAX_ROW_ID)]

@@ -60,7 +60,6 @@ class EnrolFields(BaseModel):
     box: BoxField | None = Field(
         None,
         description="x,y,width,height in pixels: the part of each picture to enrol.",
-        json_schema_extra={"type": "string"},
     )
     collection: CollectionName = DEFAULT_COLLECTION
 
@@ -74,7 +73,7 @@ class SentImage(BaseModel):
     camera: Label | None = None
     captured_at: Moment | None = None
     track: Label | None = None
-    box: BoxField | None = Field(None, json_schema_extra={"type": "array", "items": {"type": "integer"}})
+    box: BoxField | None = Field(None)
 
 
 class EnrolJson(EnrolFields):
@@ -108,12 +107,13 @@ class PatchIdentity(BaseModel):
 @router.post(
     "",
     openapi_extra=picture_body(parameters=EnrolFields, json=EnrolJson, files={"images": True}),
+    response_model=Enrolment,
     responses={201: {"model": Enrolment, "description": "A new identity."}, 422: {"model": RefusedEnrolment | Problem}},
 )
 async def enrol_pictures(
     request: Request, response: Response, parts: Ready, watch: Watch,
     idempotency_key: Annotated[str | None, Header(max_length=255, description="Repeats get the first answer.")] = None,
-) -> Enrolment | RefusedEnrolment:  # fmt: skip
+) -> Enrolment | Response:  # fmt: skip
     """Enrol 1–32 pictures of one person: 201 for a new identity, 200 where crops were added.
 
     Pictures that cannot be decoded, are too small or too blurred are rejected one by one, with reasons; the others are
@@ -125,9 +125,9 @@ async def enrol_pictures(
     if outcome.replayed:
         response.headers["Idempotency-Replayed"] = "true"
     if content["identity"] is None:
-        response.status_code = 422
         details = "; ".join(f"picture {one['index']}: {one['detail']}" for one in content["rejected"])
-        return RefusedEnrolment(**content, error="ALL_REJECTED", detail=f"no picture was accepted: {details}")
+        refused = RefusedEnrolment(**content, error="ALL_REJECTED", detail=f"no picture was accepted: {details}")
+        return Response(refused.model_dump_json(), status_code=422, media_type="application/json")
     response.status_code = 201 if outcome.created else 200
     return Enrolment(**content)
 

@@ -17,23 +17,23 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 
 def picture_body(
-    *, parameters: type[BaseModel], json: type[BaseModel] | None, files: dict[str, bool], raw: bool = True
+    *, parameters: type[BaseModel], json: type[BaseModel], files: dict[str, bool], raw: bool = True
 ) -> dict[str, Any]:
     """`openapi_extra` of a route that takes pictures. `files` are the form's pictures, true where there may be many;
     `parameters` stand beside them, or in the query string."""
-    schema = parameters.model_json_schema(mode="validation")
-    properties = schema.get("properties", {})
+    document = parameters.model_json_schema(mode="validation")
+    definitions = document.get("$defs", {})
+    texts = {name: _as_text(_inlined(one, definitions)) for name, one in document.get("properties", {}).items()}
     form = {name: {"type": "array", "items": PICTURE} if many else PICTURE for name, many in files.items()}
     content: dict[str, Any] = {media_type: {"schema": PICTURE} for media_type in PICTURE_TYPES} if raw else {}
     content["multipart/form-data"] = {
-        "schema": {"type": "object", "properties": {**form, **properties}, "required": list(files)}
+        "schema": {"type": "object", "properties": {**form, **texts}, "required": list(files)}
     }
-    if json is not None:
-        content["application/json"] = json_content(json)
+    content["application/json"] = json_content(json)
     return {
         "parameters": [
             {"name": name, "in": "query", "required": False, "schema": one, "description": one.get("description", "")}
-            for name, one in properties.items()
+            for name, one in texts.items()
         ],
         "requestBody": {"required": True, "content": content},
     }
@@ -68,6 +68,19 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+
+
+def _as_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """A field's schema as it stands in a form or query string: left out instead of null, objects as JSON text."""
+    choices = [one for one in schema.get("anyOf", []) if one.get("type") != "null"]
+    plain = {key: value for key, value in schema.items() if key not in ("anyOf", "title")}
+    if len(choices) == 1:
+        plain = {**choices[0], **plain}
+    if plain.get("default", "") is None:
+        del plain["default"]
+    if plain.get("type") == "object":
+        plain = {"type": "string", "contentMediaType": "application/json", "description": plain.get("description", "")}
+    return plain
 
 
 def _inlined(part: Any, definitions: dict[str, Any]) -> Any:

@@ -33,7 +33,7 @@ class ProbeJson(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"identity": "p-0042"}]})
     image: Base64 | None = None
-    box: BoxField | None = Field(None, json_schema_extra={"type": "array", "items": {"type": "integer"}})
+    box: BoxField | None = Field(None)
     vector: Numbers | None = None
     model: str | None = None
     crop: RowId | None = None
@@ -63,13 +63,9 @@ class QueryFields(BaseModel):
     hits: int = Field(3, ge=1, le=MAX_HITS, description="How many crops of each at most.")
     threshold: Similarity | None = Field(None, description="Cosine at or above which it is a match, for this request.")
     collection: CollectionName = DEFAULT_COLLECTION
-    filter: JsonObject | None = Field(
-        None, description='JSON: {"camera": "c1", "attributes.age": {"gte": 18}}.', json_schema_extra={"type": "string"}
-    )
+    filter: JsonObject | None = Field(None, description='JSON: {"camera": "c1", "attributes.age": {"gte": 18}}.')
     exclude_camera: Labels = Field([], description="Crops of these cameras are left out.")
-    box: BoxField | None = Field(
-        None, description="x,y,width,height in pixels: the part that counts.", json_schema_extra={"type": "string"}
-    )
+    box: BoxField | None = Field(None, description="x,y,width,height in pixels: the part that counts.")
 
 
 class QueryJson(QueryFields, ProbeJson):
@@ -102,7 +98,7 @@ class EmbedFields(BaseModel):
     """What part of the picture to embed."""
 
     model_config = _strict
-    box: BoxField | None = Field(None, json_schema_extra={"type": "string"})
+    box: BoxField | None = Field(None)
 
 
 class EmbedJson(EmbedFields):

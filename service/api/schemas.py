@@ -120,7 +120,7 @@ class Enrolment(BaseModel):
                     "index": 1,
                     "filename": "b.jpg",
                     "reasons": ["TOO_SMALL"],
-                    "detail": "20×40 px; at least 24×48 is needed",
+                    "detail": "24×48 px; at least 32×64 is needed",
                 }
             ],
             "model": MODEL,

@@ -6,13 +6,20 @@ are scored again in float64, so that a similarity does not depend on the batch o
 vectors tie exactly.
 """
 
+import os
 import threading
 from dataclasses import dataclass, field
 
-import faiss
 import numpy as np
 
 from service.domain import CropIds, VectorArray
+
+# read once, when FAISS brings OpenMP in: threads that spin while they wait for each other turn a search of 0.1 ms into
+# one of 8 ms as soon as the network wants the same cores
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+import faiss
+
+FAISS_VERSION: str = faiss.__version__
 
 BLOCK_ROWS = 65_536
 SPARE = 16  # candidates beyond k, so that ties at the edge are usually settled in one round

@@ -1,0 +1,89 @@
+"""The README is what a newcomer follows: every command in it is run here, as written, but for the port."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from service.config import ROOT, Settings
+from tests.server import START_TIMEOUT_S, free_port
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
+NOT_HERE = ("make serve", "make test")  # the one is what the others talk to, the other is what runs this
+INSTALL_TIMEOUT_S = 150
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """`make serve` on a free port, with a data folder of its own."""
+    assert "make serve" in COMMANDS
+    number = free_port()
+    folder = tmp_path_factory.mktemp("readme")
+    environment = {**os.environ, "REAPPEAR_PORT": str(number), "REAPPEAR_DATA_DIR": str(folder / "data")}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["make", "serve"], cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        _wait_until_ready(process, number, folder / "log")
+        yield number
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=START_TIMEOUT_S)
+    assert f"http://127.0.0.1:{number}" in (folder / "log").read_text(), "make serve must print the address"
+
+
+def test_every_command_works_as_written(port: int) -> None:
+    answers = {command: _run(command, port) for command in COMMANDS if not command.startswith(NOT_HERE)}
+    assert len(answers) >= 8
+    query = next(answer for command, answer in answers.items() if "/query?k=5" in command)
+    shown = json.loads(re.search(r"```json\n(.*?)```", README, re.DOTALL).group(1))
+    assert query["decision"] == shown["decision"]
+    assert query["candidates"][0]["identity"] == shown["candidates"][0]["identity"]
+    assert shown.keys() <= query.keys()
+    assert shown["candidates"][0].keys() <= query["candidates"][0].keys()
+
+
+def test_the_table_of_settings_is_that_of_the_code() -> None:
+    rows = dict(re.findall(r"^\| `REAPPEAR_(\w+)` \| (.*) \|$", README, re.MULTILINE))
+    wanted = {}
+    for name, field in Settings.model_fields.items():
+        default = "models/default" if name == "model_dir" else str(field.default)
+        wanted[name.upper()] = f"{f'`{default}`' if default else 'empty'} | {field.description}"
+    assert rows == wanted
+
+
+def test_every_file_the_readme_points_to_is_there() -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def _run(command: str, port: int) -> dict[str, object]:
+    done = subprocess.run(
+        command.replace(":8000", f":{port}").replace("curl ", "curl --silent --show-error --fail ", 1),
+        shell=True, cwd=ROOT, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stderr.decode()}{done.stdout.decode()}"
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + INSTALL_TIMEOUT_S
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(log.read_text())
