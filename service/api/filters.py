@@ -14,6 +14,7 @@ from service.errors import BadInput
 RANGES = ("gt", "gte", "lt", "lte")
 CROP_FIELDS = ("camera", "track", "captured_at")
 MAX_VALUES = 1000
+MAX_CONDITIONS = 16  # with as many values each, still fewer parameters than either database takes
 
 _moment: TypeAdapter[Any] = TypeAdapter(Moment)
 
@@ -27,6 +28,8 @@ def parse_filter(wanted: dict[str, Any] | None, *, on_crops: bool) -> list[Condi
             conditions += [_condition(name, op, value) for op, value in demand.items()]
         else:
             conditions.append(_condition(name, "in", demand if isinstance(demand, list) else [demand]))
+    if len(conditions) > MAX_CONDITIONS:
+        raise BadInput(f"filter: at most {MAX_CONDITIONS} conditions are taken, these are {len(conditions)}")
     return conditions
 
 

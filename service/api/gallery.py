@@ -44,6 +44,9 @@ router = APIRouter(prefix="/gallery", tags=["gallery"], responses=PROBLEMS)
 
 MAX_PICTURES = 32
 IdentityPath = Annotated[IdentityId, Path(examples=["p-0042"])]
+IdempotencyKey = Annotated[
+    str | None, Header(min_length=1, max_length=255, description="A request with the same key gets the first answer.")
+]
 _strict = ConfigDict(extra="forbid")
 
 
@@ -112,7 +115,7 @@ class PatchIdentity(BaseModel):
 )
 async def enrol_pictures(
     request: Request, response: Response, parts: Ready, watch: Watch,
-    idempotency_key: Annotated[str | None, Header(max_length=255, description="Repeats get the first answer.")] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Enrolment | Response:  # fmt: skip
     """Enrol 1–32 pictures of one person: 201 for a new identity, 200 where crops were added.
 

@@ -64,7 +64,7 @@ class QueryFields(BaseModel):
     threshold: Similarity | None = Field(None, description="Cosine at or above which it is a match, for this request.")
     collection: CollectionName = DEFAULT_COLLECTION
     filter: JsonObject | None = Field(None, description='JSON: {"camera": "c1", "attributes.age": {"gte": 18}}.')
-    exclude_camera: Labels = Field([], description="Crops of these cameras are left out.")
+    exclude_camera: Labels = Field([], max_length=1000, description="Crops of these cameras are left out.")
     box: BoxField | None = Field(None, description="x,y,width,height in pixels: the part that counts.")
 
 

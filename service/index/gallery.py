@@ -26,6 +26,7 @@ class Gallery:
 
     def add(self, added: list[Change]) -> None:
         """Take crops with their vectors. Owners first: a search never finds a crop whose owner is unknown."""
+        self.remove(change.crop for change in added if change.crop in self._owner)  # left by an apply that failed
         for change in added:
             self._owner[change.crop] = change.identity
             self._crops[change.identity] = (*self._crops.get(change.identity, ()), change.crop)
@@ -44,6 +45,8 @@ class Gallery:
     def remove(self, crops: Iterable[int]) -> None:
         """Forget crops; unknown ones are ignored."""
         removed = list(crops)
+        if not removed:
+            return
         self.vectors.remove(np.array(removed, np.int64))
         for crop in removed:
             identity = self._owner.pop(crop, None)

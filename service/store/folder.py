@@ -65,7 +65,7 @@ class FolderStore:
         """Remove pictures, and sync their folders so that no power loss brings them back."""
         folders = set()
         for name in names:
-            for path in (self._place(name), self._root / STAGING / name):
+            for path in (self._root / STAGING / name, self._place(name)):  # in the order in which `publish` moves it
                 path.unlink(missing_ok=True)
                 folders.add(path.parent)
         list(self._threads.map(_sync_folder, folders))
