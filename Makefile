@@ -45,5 +45,8 @@ train-default: .venv/train  ## make models/default again: synthetic people, trai
 	$(PIP_INSTALL) -e '.[cpu,train,test]'
 	@touch $@
 
+evaluate: .venv/train  ## judge models/default by the Market-1501 protocol
+	$(IN)/python -m models.evaluate
+
 clean:  ## remove .venv and caches; data/ stays
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

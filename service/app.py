@@ -22,6 +22,7 @@ from service.db.schema import check_revision
 from service.domain import Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
+from service.errors import ReappearError
 from service.flows.admission import Admission
 from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
@@ -61,7 +62,12 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         with ExitStack() as stack:
-            yield _start(settings, telemetry, fail_point, stack)
+            try:
+                state = _start(settings, telemetry, fail_point, stack)
+            except ReappearError as error:
+                log.critical("cannot start: %s", error.detail)
+                raise
+            yield state
 
     app = FastAPIOffline(
         title="Reappear", version=version("reappear"), lifespan=lifespan, redoc_url=None,
@@ -71,11 +77,11 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         app.include_router(router)
     answer_errors(app)
     describe(app)
-    hosts = {*LOOPBACK, *filter(None, settings.allowed_hosts.split(","))}
+    named = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
     app.add_middleware(
         Guard,
         telemetry=telemetry,
-        allowed_hosts=frozenset(hosts) if settings.on_loopback or settings.allowed_hosts else None,
+        allowed_hosts=named | {*LOOPBACK} if settings.on_loopback or named else None,
         max_body_bytes=settings.max_body_bytes,
         max_bodies_bytes=settings.max_bodies_bytes,
     )

@@ -27,7 +27,7 @@ class Guard:
     """ASGI middleware; one for the whole service."""
 
     def __init__(
-        self, app: ASGIApp, *, telemetry: Telemetry, allowed_hosts: frozenset[str] | None,
+        self, app: ASGIApp, *, telemetry: Telemetry, allowed_hosts: set[str] | None,
         max_body_bytes: int, max_bodies_bytes: int,
     ) -> None:  # fmt: skip
         """`allowed_hosts` are the names this service may be called by; None where any may be used."""
