@@ -113,6 +113,7 @@ def upgrade() -> None:
     op.create_table(
         "changes",
         sa.Column("generation", BIG_ID, nullable=False, autoincrement=False),
+        sa.Column("epoch", sa.Integer, nullable=False),
         sa.Column("op", sa.String(6), nullable=False),
         sa.Column("collection_id", BIG_ID, nullable=False),
         sa.Column("crop_id", BIG_ID, nullable=False),

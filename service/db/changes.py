@@ -34,8 +34,9 @@ def record(connection: Connection, noted: list[Change]) -> list[Change]:
     the row of the counter stays locked until it ends. Returns the changes with their generations."""
     if not noted:
         return []
-    raised = update(meta).values(generation=meta.c.generation + len(noted)).returning(meta.c.generation)
-    first = connection.execute(raised).scalar_one() - len(noted) + 1
+    raised = update(meta).values(generation=meta.c.generation + len(noted)).returning(meta.c.generation, meta.c.epoch)
+    last, epoch = connection.execute(raised).one()
+    first = last - len(noted) + 1
     numbered = [
         Change(first + place, change.collection, change.crop, change.identity, change.vector)
         for place, change in enumerate(noted)
@@ -43,6 +44,7 @@ def record(connection: Connection, noted: list[Change]) -> list[Change]:
     rows = [
         {
             "generation": change.generation,
+            "epoch": epoch,
             "op": "remove" if change.vector is None else "add",
             "collection_id": change.collection,
             "crop_id": change.crop,

@@ -138,6 +138,7 @@ vectors = Table(  # apart from crops, because changing the model needs two vecto
 changes = Table(  # the log the index is replayed from; no foreign keys, because it outlives what it speaks of
     "changes", metadata,
     Column("generation", BigId, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
     Column("op", String(6), nullable=False),  # add, remove
     Column("collection_id", BigId, nullable=False),
     Column("crop_id", BigId, nullable=False),

@@ -99,7 +99,7 @@ class ExactIndex:
 
     def remove(self, ids: CropIds) -> int:
         """Remove ids, unknown ones ignored; returns how many were there. Their vectors are overwritten at once."""
-        removed = 0
+        removed, ids = 0, np.unique(ids)  # named twice, an id would be counted as two
         with self._writing:
             blocks = list(self._blocks)
             for place, block in enumerate(blocks):
