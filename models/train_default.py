@@ -1,0 +1,62 @@
+"""The command behind `make train-default`: draw people, train, export, evaluate, write models/default with its card.
+
+About half an hour on two quiet cores. `--weights` leaves the training out and exports weights of an earlier run.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from models.card import write_card
+from models.evaluate import IDENTITIES, calibrate, describe_by, draw_sets, shared_data, tabulate
+from models.export import write_manifest, write_onnx
+from models.network import Extractor
+from models.train import Flags, describe_by_network, train
+from service.embedding.onnx_model import OnnxModel
+
+FPR_MATCH, FPR_POSSIBLE = 0.001, 0.01
+
+
+def main() -> None:
+    """Does it all and prints where the time went."""
+    defaults = Flags()
+    parser = argparse.ArgumentParser(description="Make models/default again.")
+    parser.add_argument("--out", type=Path, default=Path("models/default"))
+    parser.add_argument("--run", type=Path, default=Path("runs/default"), help="folder of the training run")
+    parser.add_argument("--steps", type=int, default=defaults.steps)
+    parser.add_argument("--identities", type=int, default=defaults.identities)
+    parser.add_argument("--weights", action="store_true", help="export the weights already in --run")
+    parser.add_argument("--shared", type=Path, default=shared_data())
+    flags = parser.parse_args()
+
+    start = time.monotonic()
+    if flags.weights:
+        network = Extractor()
+        network.load_state_dict(torch.load(flags.run / "weights.pt", weights_only=True))
+    else:
+        network = train(Flags(steps=flags.steps, identities=flags.identities), flags.run)
+    run = json.loads((flags.run / "run.json").read_text())
+
+    made = flags.run / "export"
+    made.mkdir(exist_ok=True)
+    write_onnx(network, made / "model.onnx")
+    sets = draw_sets(flags.shared)
+    thresholds = calibrate(describe_by_network(network), sets[0].pictures, FPR_MATCH, FPR_POSSIBLE)
+    made_from = f"cross-camera pairs of {IDENTITIES} unseen synthetic people"
+    write_manifest(made, thresholds, IDENTITIES, (FPR_MATCH, FPR_POSSIBLE), made_from)
+    model = OnnxModel(made, provider="cpu", threads=os.cpu_count() or 1)
+    write_card(made, run, tabulate(describe_by(model), sets), model.manifest, asdict(thresholds))
+    flags.out.mkdir(parents=True, exist_ok=True)
+    for name in ("model.onnx", "golden.png", "MODEL_CARD.md", "manifest.json"):  # the manifest last
+        shutil.copyfile(made / name, flags.out / name)
+    print(f"{model.manifest.version} in {flags.out} after {(time.monotonic() - start) / 60:.1f} minutes")
+
+
+if __name__ == "__main__":
+    main()
