@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import socket
 import sys
 
 import uvicorn
@@ -11,6 +12,18 @@ from service.app import create_app
 from service.config import Settings
 from service.db.schema import upgrade
 from service.errors import ReappearError
+from service.store.lock import FolderLock
+
+
+class Server(uvicorn.Server):
+    """Tells people where it answers, once it really does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does, and a line for people."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            print(f"Reappear answers on http://{host}:{port} and explains itself on /docs", flush=True)
 
 
 def main() -> int:
@@ -26,9 +39,10 @@ def main() -> int:
             print(f"reappear: {name}: {problem['msg']}", file=sys.stderr)
         return 2
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
         if arguments.migrate:
+            lock = FolderLock(settings.data_dir)  # not under a service that is running
             upgrade(settings.url)
+            lock.release()
     except (ReappearError, OSError) as error:
         print(f"reappear: cannot start: {error}", file=sys.stderr)
         return 3
@@ -37,8 +51,7 @@ def main() -> int:
         signal.SIGTERM,
     ):  # uvicorn raises them again once it has stopped: then this is the end
         signal.signal(number, lambda *_: sys.exit(0))
-    print(f"Reappear answers on http://{settings.host}:{settings.port} and explains itself on /docs", flush=True)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             create_app(settings), host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="none",
             log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=settings.stop_timeout_s,

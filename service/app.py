@@ -1,6 +1,8 @@
 """The composition root: settings in, a running service out. Nothing else puts parts together."""
 
+import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
@@ -22,8 +24,9 @@ from service.db.schema import check_revision
 from service.domain import Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
-from service.errors import ReappearError
+from service.errors import DatabaseDown, ReappearError
 from service.flows.admission import Admission
+from service.flows.housekeeping import keep_house
 from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
 from service.flows.readiness import Readiness
@@ -44,6 +47,8 @@ log = logging.getLogger(__name__)
 MAX_SEARCH_BATCH = 64
 MAX_WRITE_BATCH = 32
 MAX_WAITING_WRITES = 1024
+HOUSEKEEPING_S = 60
+LOAD_AGAIN_S = 2
 
 
 class State(TypedDict):
@@ -67,6 +72,8 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
             except ReappearError as error:
                 log.critical("cannot start: %s", error.detail)
                 raise
+            house = asyncio.create_task(keep_house(state["parts"], HOUSEKEEPING_S))
+            stack.callback(house.cancel)
             yield state
 
     app = FastAPIOffline(
@@ -96,14 +103,16 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
     lock = FolderLock(settings.data_dir)
     stack.callback(lock.release)
     network = OnnxModel(settings.model_dir, provider=settings.provider, threads=settings.cores)
-    database = Database(settings.url, readers=settings.readers)
+    database = Database(settings.url, readers=settings.readers, max_waiting=settings.max_waiting)
     stack.callback(database.close)
     database.read_now(check_revision)
     manifest = network.manifest
+    database.claim()
     with database.begin() as connection:
         ensure_meta(connection)
         model_id = ensure_model(connection, manifest.name, manifest.sha256, manifest.output.dim)
-        lock.claim_for(database_uuid(connection))
+        uuid = database_uuid(connection)
+    lock.claim_for(uuid)
     store = FolderStore(settings.data_dir / "pictures")
     stack.callback(store.close)
     thresholds = Thresholds(manifest.thresholds.match, manifest.thresholds.possible)
@@ -146,20 +155,33 @@ def _assemble(
         database=database, writer=writer, galleries=galleries, embedder=embedder, searcher=searcher, reader=reader,
         store=store, admission=Admission(settings.max_waiting), repeats=Repeats(settings.idempotency_hours),
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
+        doubtful=set(), fail_point=fail_point,
     )  # fmt: skip
 
 
 def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     """Load the index in a thread of its own, so that /livez and /readyz answer meanwhile."""
 
+    stopping = threading.Event()
+
     def load() -> None:
-        settle_pictures(database, parts.store)
-        database.read_now(check_vectors, parts.model.id, parts.model.version)
-        database.read_now(load_galleries, parts.galleries, parts.model.id)
-        log.info("ready", extra={"crops": len(parts.galleries), "generation": parts.galleries.generation})
+        while not stopping.is_set():
+            try:
+                settle_pictures(database, parts.store)
+                database.read_now(check_vectors, parts.model.id, parts.model.version)
+                database.read_now(load_galleries, parts.galleries, parts.model.id)
+            except DatabaseDown:
+                stopping.wait(LOAD_AGAIN_S)
+            except Exception:
+                log.exception("the index cannot be loaded")
+                raise
+            else:
+                log.info("ready", extra={"crops": len(parts.galleries), "generation": parts.galleries.generation})
+                return
 
     thread = ThreadPoolExecutor(1, thread_name_prefix="load")
     stack.callback(thread.shutdown)
+    stack.callback(stopping.set)
     return Readiness(thread.submit(load))
 
 

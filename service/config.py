@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         description="Pictures on their way before new requests get 503; about half a second of work on 2 cores.",
     )
     readers: int = Field(4, ge=1, description="Connections that read the database side by side.")
-    idempotency_hours: float = Field(24, gt=0, description="Hours for which an Idempotency-Key is remembered.")
+    idempotency_hours: float = Field(24, gt=0, le=8760, description="Hours for which an Idempotency-Key is remembered.")
     allowed_hosts: str = Field(
         "", description="Host names to answer to besides loopback ones, comma-separated; stops DNS rebinding."
     )

@@ -7,6 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+DEFAULT_COLLECTION = "default"  # always exists
+MAX_FILTERED_CHARS = 500  # longer texts are kept and shown; an index of either database could not hold them
+
 ImageArray = NDArray[np.uint8]  # (h, w, 3) RGB, or (n, h, w, 3)
 VectorArray = NDArray[np.float32]  # (dim,) or (n, dim), unit length
 CropIds = NDArray[np.int64]  # (n,)
@@ -85,6 +88,24 @@ class Crop:
     track: str | None
     quality: Quality
     created_at: datetime
+
+
+Scalar = str | int | float | bool | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One demand: `field` is camera, track, captured_at or attributes.KEY; `op` is in, gt, gte, lt or lte."""
+
+    field: str
+    op: str
+    values: tuple[Scalar, ...]
+
+    @property
+    def attribute(self) -> str | None:
+        """The key, where the field is an attribute."""
+        prefix, _, key = self.field.partition(".")
+        return key if prefix == "attributes" else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ ReappearError
 │   ├── Overloaded
 │   ├── Stopping
 │   ├── NotReady
-│   └── DatabaseDown
+│   ├── DatabaseDown        nothing was written
+│   └── OutcomeUnknown      it may have been written
 └── StartRefused            the service must not start like this
     ├── ModelRefused
     ├── DatabaseRefused
@@ -145,9 +146,16 @@ class NotReady(Unavailable):
 
 
 class DatabaseDown(Unavailable):
-    """The database does not answer. Whether a write in flight was kept is told by asking again."""
+    """The database does not answer, is full or is locked. Nothing was written."""
 
     code = "DATABASE_DOWN"
+    retry_after_s = 5
+
+
+class OutcomeUnknown(Unavailable):
+    """A write was on its way when something failed. It may have been kept: look, or repeat it with its key."""
+
+    code = "OUTCOME_UNKNOWN"
     retry_after_s = 5
 
 

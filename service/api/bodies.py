@@ -10,7 +10,7 @@ import orjson
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import QueryParams, UploadFile
-from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api.errors import explain
 from service.errors import BadInput, CallerLeft, UnsupportedBody
@@ -18,6 +18,7 @@ from service.errors import BadInput, CallerLeft, UnsupportedBody
 RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 MAX_PARTS = 128
 MAX_FILENAME_CHARS = 255
+MAX_FIELDS = 64
 SMALL_JSON_BYTES = 65_536  # larger ones are parsed in a thread
 
 Fields = TypeVar("Fields", bound=BaseModel)
@@ -68,6 +69,8 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 def parse(schema: type[Fields], fields: dict[str, Any]) -> Fields:
     """Fields as a schema. Raises BadInput that names every field that is wrong."""
+    if len(fields) > MAX_FIELDS:
+        raise BadInput(f"there are {len(fields)} fields; at most {MAX_FIELDS} are taken")
     try:
         return schema.model_validate(fields)
     except ValidationError as error:
@@ -107,12 +110,16 @@ async def _read_json(request: Request) -> dict[str, Any]:
 
 
 async def _read_form(request: Request, fields: dict[str, Any]) -> Body:
+    parser = _WholeForm(request.headers, request.stream(), max_files=MAX_PARTS, max_fields=MAX_PARTS)
     try:
-        form = await request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS)
-    except HTTPException as error:
-        raise BadInput(f"the form cannot be read: {error.detail}") from error
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise BadInput(f"the form cannot be read: {error.message}") from error
     except UnicodeError as error:
         raise BadInput("the form's fields must be UTF-8") from error
+    if not parser.ended:
+        parser.close_files()
+        raise BadInput("the form is cut short; its last boundary is missing")
     pictures = []
     texts: list[tuple[str, str]] = []
     try:
@@ -124,6 +131,25 @@ async def _read_form(request: Request, fields: dict[str, Any]) -> Body:
     finally:
         await form.close()
     return Body(_united(fields, _flat(QueryParams(texts))), pictures)
+
+
+class _WholeForm(MultiPartParser):
+    """Starlette's parser, which takes a form cut short for a whole one, and reads what is not UTF-8 as Latin-1."""
+
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+
+    def on_part_end(self) -> None:
+        if self._current_part.file is None:
+            self._current_part.data.decode()
+        super().on_part_end()
+
+    def close_files(self) -> None:
+        """Also of the part that never ended."""
+        for file in self._files_to_close_on_error:
+            file.close()
 
 
 def printable(filename: str | None) -> str | None:

@@ -12,7 +12,6 @@ from service.flows.parts import Parts
 from service.flows.readiness import Readiness
 from service.telemetry import Stopwatch, Telemetry
 
-DEFAULT_COLLECTION = "default"
 MAX_PAGE = 500
 
 
@@ -35,7 +34,7 @@ async def after_cursor(
 ) -> int:
     """The row a page begins after. Raises BadInput for a cursor this service did not make."""
     try:
-        after = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)) or b"0")
+        after = int(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True) or b"0")
     except (ValueError, binascii.Error) as error:
         raise BadInput("cursor is not one that this service gave; begin without one") from error
     if not 0 <= after < 2**63:

@@ -15,6 +15,9 @@ from service.telemetry import request_id
 
 log = logging.getLogger(__name__)
 
+MAX_PROBLEMS = 5  # named in one detail, which people must be able to read
+MAX_WHERE_CHARS = 128
+
 STATUS: dict[type[errors.ReappearError], int] = {
     errors.BadInput: 422,
     errors.UnsupportedFormat: 415,
@@ -64,11 +67,14 @@ def internal_problem() -> Response:
 
 
 def explain(error: RequestValidationError | ValidationError) -> str:
-    """All problems of a validation in one line. Inputs are never echoed: they may not be valid JSON."""
+    """The first problems of a validation in one line. Inputs are never echoed: they may not be valid JSON."""
+    found = error.errors()
     problems = []
-    for one in error.errors():
-        where = ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path"))
+    for one in found[:MAX_PROBLEMS]:
+        where = ".".join(str(part) for part in one["loc"] if part not in ("body", "query", "path"))[:MAX_WHERE_CHARS]
         problems.append(f"{where}: {one['msg']}" if where else str(one["msg"]))
+    if len(found) > MAX_PROBLEMS:
+        problems.append(f"and {len(found) - MAX_PROBLEMS} more")
     return "; ".join(problems)
 
 

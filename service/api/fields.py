@@ -12,10 +12,9 @@ import orjson
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
 
 from service.domain import Box
+from service.flows.merge import MAX_NESTING
 
 MAX_ID_CHARS = 128
-MAX_ATTRIBUTES_BYTES = 16_384
-MAX_ATTRIBUTES_DEPTH = 4
 MAX_SAFE_INTEGER = 2**53
 MAX_ROW_ID = 2**63 - 1
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
@@ -47,27 +46,24 @@ def check_id(text: str) -> str:
 
 
 def check_attributes(values: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object of bounded size and depth whose numbers every JSON reader keeps."""
-    for key, value in values.items():
-        check_label(key)
-        _check_value(value, depth=1)
-    if len(orjson.dumps(values)) > MAX_ATTRIBUTES_BYTES:
-        raise ValueError(f"must have at most {MAX_ATTRIBUTES_BYTES} bytes as JSON")
-    return values
+    """A JSON object whose texts both databases hold, whose numbers every JSON reader keeps, with keys in NFC."""
+    check_value(values)
+    return {check_label(key): value for key, value in values.items()}
 
 
-def _check_value(value: Any, depth: int) -> None:
-    if depth > MAX_ATTRIBUTES_DEPTH:
-        raise ValueError(f"must not be nested deeper than {MAX_ATTRIBUTES_DEPTH}")
+def check_value(value: Any, depth: int = 0) -> None:
+    """A JSON value that both databases hold and every JSON reader keeps."""
+    if depth > MAX_NESTING:
+        raise ValueError(f"must not be nested deeper than {MAX_NESTING}")
     if isinstance(value, str):
         check_text(value)
     elif isinstance(value, dict):
         for key, below in value.items():
             check_text(key)
-            _check_value(below, depth + 1)
+            check_value(below, depth + 1)
     elif isinstance(value, list):
         for below in value:
-            _check_value(below, depth + 1)
+            check_value(below, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError("numbers must be finite")
     elif isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER:

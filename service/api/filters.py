@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from service.api.fields import Moment, check_attributes, check_label
-from service.db.filters import Condition, Scalar
+from service.api.fields import Moment, check_label, check_value
+from service.domain import MAX_FILTERED_CHARS, Condition, Scalar
 from service.errors import BadInput
 
 RANGES = ("gt", "gte", "lt", "lte")
@@ -23,8 +23,10 @@ def parse_filter(wanted: dict[str, Any] | None, *, on_crops: bool) -> list[Condi
     """The conditions of a filter object. Raises BadInput that names the field. Identities have attributes only."""
     conditions = []
     for name, demand in (wanted or {}).items():
-        _check_field(name, on_crops)
+        name = _field(name, on_crops)
         if isinstance(demand, dict):
+            if not demand:
+                raise BadInput(f"filter: {name} demands nothing; say what it must be, or leave it out")
             conditions += [_condition(name, op, value) for op, value in demand.items()]
         else:
             conditions.append(_condition(name, "in", demand if isinstance(demand, list) else [demand]))
@@ -33,16 +35,18 @@ def parse_filter(wanted: dict[str, Any] | None, *, on_crops: bool) -> list[Condi
     return conditions
 
 
-def _check_field(name: str, on_crops: bool) -> None:
+def _field(name: str, on_crops: bool) -> str:
+    """The field as the database knows it, attribute keys in NFC."""
     prefix, dot, key = name.partition(".")
     if prefix == "attributes" and dot:
         try:
-            check_label(key)
+            return f"attributes.{check_label(key)}"
         except ValueError as error:
             raise BadInput(f"filter: {name!r}: {error}") from error
-    elif not (on_crops and name in CROP_FIELDS):
+    if not (on_crops and name in CROP_FIELDS):
         allowed = ("attributes.KEY", *CROP_FIELDS) if on_crops else ("attributes.KEY",)
         raise BadInput(f"filter: {name!r} is not one of {', '.join(allowed)}")
+    return name
 
 
 def _condition(name: str, op: str, value: Any) -> Condition:
@@ -69,7 +73,9 @@ def _scalar(name: str, value: Any) -> Scalar:
     if not isinstance(value, str | int | float) or (name in CROP_FIELDS and not isinstance(value, str)):
         raise BadInput(f"filter: {name} compares with text{'' if name in CROP_FIELDS else ', numbers, true or false'}")
     try:
-        check_attributes({"value": value})
+        check_value(value)
     except ValueError as error:
         raise BadInput(f"filter: {name}: {error}") from error
+    if isinstance(value, str) and len(value) > MAX_FILTERED_CHARS:
+        raise BadInput(f"filter: {name}: texts of more than {MAX_FILTERED_CHARS} characters cannot be filtered on")
     return value

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.bodies import Body, parse, printable, read_body, read_json
-from service.api.dependencies import DEFAULT_COLLECTION, After, InCollection, Limit, Ready, Watch, cursor_after
+from service.api.dependencies import After, InCollection, Limit, Ready, Watch, cursor_after
 from service.api.fields import (
     MAX_ROW_ID,
     Attributes,
@@ -32,9 +32,9 @@ from service.api.schemas import (
     RefusedEnrolment,
     Removed,
 )
+from service.domain import DEFAULT_COLLECTION, Sighting
 from service.domain import Crop as CropRow
 from service.domain import Identity as IdentityRow
-from service.domain import Sighting
 from service.errors import BadInput
 from service.flows import enrol, lookup, remove
 from service.flows.merge import Patch
@@ -93,7 +93,7 @@ class EnrolJson(EnrolFields):
             ]
         },
     )  # fmt: skip
-    images: list[SentImage]
+    images: list[SentImage] = Field(max_length=MAX_PICTURES)
 
 
 class PatchIdentity(BaseModel):

@@ -5,13 +5,14 @@ import logging
 import re
 import secrets
 import time
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import internal_problem, problem
-from service.errors import BadInput, BodyTooLarge, NotAllowed, Overloaded, ReappearError
+from service.errors import BadInput, BodyTooLarge, CallerLeft, NotAllowed, Overloaded, ReappearError
 from service.telemetry import Telemetry, request_id
 
 log = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Guard:
             await self._app(scope, exchange.receive, exchange.send)
         except ReappearError as error:
             await problem(error)(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:  # in the middle of its body: no failure of ours
+            await problem(CallerLeft("the client closed the connection"))(scope, exchange.receive, exchange.send)
         except Exception:
             log.exception("a request failed")
             if exchange.status:
@@ -71,6 +74,10 @@ class Guard:
     def _check(self, scope: Scope, headers: Headers) -> None:
         if b"%2f" in scope.get("raw_path", b"").lower():
             raise BadInput("an encoded slash is not allowed in a path: ids have none")
+        try:
+            unquote_to_bytes(scope.get("raw_path", b"") + scope["query_string"]).decode()
+        except UnicodeDecodeError as error:
+            raise BadInput("the address is not UTF-8") from error
         host = headers.get("host", "")
         if self._allowed_hosts is not None and _host_name(host) not in self._allowed_hosts:
             raise NotAllowed(
@@ -79,7 +86,7 @@ class Guard:
         if scope["method"] in READS:
             return
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
-        if (origin and urlsplit(origin).netloc != host) or site not in ("same-origin", "none"):
+        if (origin and origin.partition("://")[2] != host) or site not in ("same-origin", "none"):
             raise NotAllowed("requests from pages of other sites are refused")
 
     def take(self, exchange: "_Exchange", size: int) -> None:
@@ -138,7 +145,8 @@ class _Exchange:
             try:
                 self._guard.take(self, len(message.get("body", b"")))
             except BodyTooLarge:
-                await self._drain()
+                if message.get("more_body"):  # after the last of it nothing comes any more
+                    await self._drain()
                 raise
         return message
 
@@ -162,4 +170,7 @@ class _Exchange:
 
 def _host_name(host: str) -> str:
     """The name in a Host header, without the port."""
-    return (urlsplit(f"//{host}").hostname or "") if host else ""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # brackets that hold no IPv6 address
+        return ""

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.bodies import Body, parse, read_body, unless_left
-from service.api.dependencies import DEFAULT_COLLECTION, Ready, Watch
+from service.api.dependencies import Ready, Watch
 from service.api.fields import Base64, BoxField, CollectionName, IdentityId, JsonObject, Labels, RowId, Similarity
 from service.api.filters import parse_filter
 from service.api.gallery import MAX_PICTURES
 from service.api.openapi import PROBLEMS, picture_body
 from service.api.schemas import Answer, Candidate, Comparison, Embedding, Hit, Quality, QueryQuality
+from service.domain import DEFAULT_COLLECTION
 from service.errors import BadInput
 from service.flows import compare as comparing
 from service.flows import query as querying
@@ -46,12 +47,16 @@ class ProbeJson(BaseModel):
             raise ValueError(
                 f"give exactly one of image, vector, crop and identity; given: {', '.join(given) or 'none'}"
             )
+        if self.box is not None and self.image is None:
+            raise ValueError("box is a part of an image; without one leave it out")
+        if self.model is not None and self.vector is None:
+            raise ValueError("model goes with a vector; without one leave it out")
         return self
 
     def probe(self) -> Probe:
         """As a flow takes it."""
         uploads = [] if self.image is None else [Upload(self.image, box=self.box)]
-        vector = None if self.vector is None else np.asarray(self.vector, np.float64).astype(np.float32)
+        vector = None if self.vector is None else np.asarray(self.vector, np.float64)
         return Probe(uploads, vector, self.model, self.crop, self.identity)
 
 

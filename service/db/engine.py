@@ -6,38 +6,52 @@ instead of one for each statement (docs/decisions/0002-transactions-in-threads.m
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Semaphore
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from service.errors import DatabaseDown, DatabaseRefused
+from service.errors import DatabaseDown, DatabaseRefused, Overloaded
 
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
 BUSY_TIMEOUT_S = 5
-PATIENCE_S = 5  # how long to wait for a PostgreSQL that does not answer
+CLAIM = 0x52454150  # the number of the advisory lock
+CLAIM_TRIES, CLAIM_WAIT_S = 25, 0.2
+POSTGRES = {  # how long to wait for a server that does not answer, and how soon to notice that it is gone
+    "connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
+    "tcp_user_timeout": 15_000, "prepare_threshold": 2,
+}  # fmt: skip
 
 
 class Database:
     """Reads in its own threads; writes through `begin`, which only the writer's thread calls."""
 
-    def __init__(self, url: str, *, readers: int) -> None:
+    def __init__(self, url: str, *, readers: int, max_waiting: int) -> None:
+        """`readers` read side by side; more than `max_waiting` at once are refused."""
         parsed = parse_url(url)
         self.dialect = parsed.get_backend_name()
         self._writing = make_engine(parsed, pool_size=1, read_only=False)
         self._reading = make_engine(parsed, pool_size=readers, read_only=True)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="read")
+        self._places = Semaphore(max_waiting)
+        self._claim: PoolProxiedConnection | None = None
 
     async def read(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
-        """Run `query(connection, *arguments)` in one reading transaction. Raises DatabaseDown."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.read_now, query, *arguments)
+        """Run `query(connection, *arguments)` in one reading transaction. Raises DatabaseDown, Overloaded."""
+        if not self._places.acquire(blocking=False):
+            raise Overloaded("too many requests wait for the database; send the request again later")
+        reading = self._threads.submit(self.read_now, query, *arguments)
+        reading.add_done_callback(lambda done: self._places.release())
+        return await asyncio.wrap_future(reading)
 
     def read_now(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
         """`read` for code that has a thread of its own. Raises DatabaseDown."""
@@ -50,11 +64,32 @@ class Database:
         with translated(), self._writing.begin() as connection:
             yield connection
 
+    def claim(self) -> None:
+        """Keep other services out of a PostgreSQL database for as long as this one lives; a SQLite file is kept by the
+        lock of its folder. Raises DatabaseRefused. Waits a little for one that was just killed."""
+        if self.dialect != "postgresql":
+            return
+        for _ in range(CLAIM_TRIES):
+            with translated():
+                connection = self._writing.raw_connection()
+                connection.detach()
+                cursor = connection.cursor()
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", (CLAIM,))
+                if cursor.fetchone() == (True,):
+                    connection.commit()
+                    self._claim = connection
+                    return
+                connection.close()
+            time.sleep(CLAIM_WAIT_S)
+        raise DatabaseRefused("another service uses this database; stop it, or set another REAPPEAR_DATABASE_URL")
+
     def close(self) -> None:
         """Let readings finish and close all connections, the writing one last: it alone checkpoints."""
         self._threads.shutdown()
         self._reading.dispose()
         self._writing.dispose()
+        if self._claim is not None:
+            self._claim.close()
 
 
 def parse_url(url: str) -> URL:
@@ -66,6 +101,8 @@ def parse_url(url: str) -> URL:
     drivers = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
     if parsed.get_backend_name() not in drivers:
         raise DatabaseRefused("REAPPEAR_DATABASE_URL must begin with sqlite:/// or postgresql://")
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise DatabaseRefused("REAPPEAR_DATABASE_URL must name a file, such as sqlite:///data/reappear.db")
     return parsed.set(drivername=drivers[parsed.get_backend_name()])
 
 
@@ -74,13 +111,19 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
     common: dict[str, Any] = {
         "pool_size": pool_size,
         "max_overflow": 0,
+        "hide_parameters": True,  # the log must not name people
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
     }
     if url.get_backend_name() == "postgresql":
-        return create_engine(
-            url, pool_pre_ping=True, connect_args={"connect_timeout": PATIENCE_S, "prepare_threshold": 2}, **common
-        )
+        engine = create_engine(url, pool_pre_ping=True, connect_args=POSTGRES, **common)
+
+        @event.listens_for(engine, "connect")
+        def _set_zone(connection: Any, record: object) -> None:
+            connection.execute("SET TIME ZONE 'UTC'")  # else the driver cannot read moments near the year 9999
+            connection.commit()
+
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
 
     @event.listens_for(engine, "connect")

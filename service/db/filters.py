@@ -1,29 +1,11 @@
 """Conditions on crops and identities, as SQL that means the same on both databases."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, select
 
 from service.db.tables import attributes, crops, identities
-
-Scalar = str | int | float | bool | datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One demand: `field` is camera, track, captured_at or attributes.KEY; `op` is in, gt, gte, lt or lte."""
-
-    field: str
-    op: str
-    values: tuple[Scalar, ...]
-
-    @property
-    def attribute(self) -> str | None:
-        """The key, where the field is an attribute."""
-        prefix, _, key = self.field.partition(".")
-        return key if prefix == "attributes" else None
+from service.domain import Condition, Scalar
 
 
 def crop_clause(condition: Condition) -> ColumnElement[bool]:

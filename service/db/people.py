@@ -8,12 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from service.db.filters import Condition, identity_clause
+from service.db.filters import identity_clause
 from service.db.tables import attributes, collections, crops, identities
-from service.domain import Collection, Identity
+from service.domain import MAX_FILTERED_CHARS, Collection, Condition, Identity
 from service.errors import Conflict, NotFound
-
-DEFAULT_COLLECTION = "default"
 
 _crops_of_identity = (
     select(func.count()).select_from(crops).where(crops.c.identity_id == identities.c.id).scalar_subquery()
@@ -43,7 +41,8 @@ def _as_collection(row: Row[Any]) -> Collection:
 
 def list_collections(connection: Connection) -> list[Collection]:
     """All collections by name, with their counts."""
-    return [_as_collection(row) for row in connection.execute(_collections().order_by(collections.c.name))]
+    found = [_as_collection(row) for row in connection.execute(_collections())]
+    return sorted(found, key=lambda one: one.name)
 
 
 def describe_collection(connection: Connection, name: str) -> Collection:
@@ -177,7 +176,7 @@ def _index_attributes(connection: Connection, identity: int, values: dict[str, A
         {"identity_id": identity, "key": key, **_column(scalar)}
         for key, value in values.items()
         for scalar in (value if isinstance(value, list) else [value])
-        if isinstance(scalar, str | int | float)
+        if isinstance(scalar, int | float) or (isinstance(scalar, str) and len(scalar) <= MAX_FILTERED_CHARS)
     ]
     if rows:
         connection.execute(insert(attributes), rows)

@@ -42,14 +42,22 @@ def _run(url: str, act: Callable[[Config, str], None], revision: str) -> None:
     try:
         with translated(), engine.connect() as connection:
             if engine.dialect.name == "sqlite":
-                # rebuilding a table in batch mode drops the old one, which would cascade into its children
-                connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-                connection.rollback()
+                _stop_cascades(connection)
             config.attributes["connection"] = connection
             act(config, revision)
             connection.commit()
     finally:
         engine.dispose()
+
+
+def _stop_cascades(connection: Connection) -> None:
+    """Rebuilding a table in batch mode drops the old one, which would cascade into its children. The pragma does
+    nothing within a transaction, so it goes to the driver, before SQLAlchemy begins one."""
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA foreign_keys=OFF")
+    if cursor.execute("PRAGMA foreign_keys").fetchone() != (0,):
+        raise DatabaseRefused("SQLite keeps its foreign keys on; a migration would delete what hangs on them")
+    cursor.close()
 
 
 def _config() -> Config:

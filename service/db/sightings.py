@@ -1,4 +1,4 @@
-"""Statements about crops, their vectors and pictures, and answers kept for repeated requests."""
+"""Statements about crops and their vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select
+from sqlalchemy import Connection, Row, delete, insert, or_, select
 
 from service.db.changes import decode_vector, encode_vector
-from service.db.filters import Condition, crop_clause
-from service.db.tables import crops, idempotency, identities, outbox, vectors
-from service.domain import Crop, CropIds, Quality, Sighting, VectorArray
+from service.db.filters import crop_clause
+from service.db.tables import crops, identities, outbox, vectors
+from service.domain import Condition, Crop, CropIds, Quality, Sighting, VectorArray
 from service.errors import NotFound
 
 IN_AT_ONCE = 10_000  # parameters of one IN list; PostgreSQL takes 65,535, SQLite 32,766
@@ -151,59 +151,6 @@ def take_crop(connection: Connection, identity: int, crop: int) -> None:
     if not _take(connection, (crops.c.id == crop) & (crops.c.identity_id == identity)):
         raise NotFound(f"no crop {crop} of this identity", code="CROP_NOT_FOUND")
     connection.execute(delete(crops).where(crops.c.id == crop))
-
-
-def waiting_pictures(connection: Connection) -> list[str]:
-    """Pictures in the outbox."""
-    return list(connection.execute(select(outbox.c.picture)).scalars())
-
-
-def clear_outbox(connection: Connection, pictures: Sequence[str]) -> None:
-    """Forget pictures whose files are gone for good."""
-    for start in range(0, len(pictures), IN_AT_ONCE):
-        connection.execute(delete(outbox).where(outbox.c.picture.in_(pictures[start : start + IN_AT_ONCE])))
-
-
-def known_pictures(connection: Connection, pictures: Sequence[str]) -> set[str]:
-    """Those of the pictures that a row names."""
-    found: set[str] = set()
-    for start in range(0, len(pictures), IN_AT_ONCE):
-        part = pictures[start : start + IN_AT_ONCE]
-        found.update(connection.execute(select(crops.c.picture).where(crops.c.picture.in_(part))).scalars())
-    return found
-
-
-def keep_answer(
-    connection: Connection, *, holder: str, collection: int, key: str, fingerprint: str, identity: int,
-    answer: dict[str, Any], now: datetime,
-) -> None:  # fmt: skip
-    """Keep the answer to an enrolment, in the enrolment's own transaction."""
-    row = {
-        "holder": holder, "collection_id": collection, "key": key, "fingerprint": fingerprint,
-        "identity_id": identity, "answer": answer, "created_at": now,
-    }  # fmt: skip
-    connection.execute(insert(idempotency).values(row))
-
-
-def kept_answer(
-    connection: Connection, holder: str, collection: int, key: str
-) -> tuple[str, dict[str, Any], datetime] | None:
-    """Fingerprint, answer and time of an enrolment with this key, or None."""
-    query = select(idempotency.c.fingerprint, idempotency.c.answer, idempotency.c.created_at).where(
-        idempotency.c.holder == holder, idempotency.c.collection_id == collection, idempotency.c.key == key
-    )
-    row = connection.execute(query).first()
-    return None if row is None else (row.fingerprint, row.answer, row.created_at)
-
-
-def drop_answers_before(connection: Connection, moment: datetime) -> None:
-    """Forget kept answers older than a moment."""
-    connection.execute(delete(idempotency).where(idempotency.c.created_at < moment))
-
-
-def count_crops(connection: Connection) -> int:
-    """How many crops there are, in all collections."""
-    return int(connection.execute(select(func.count()).select_from(crops)).scalar_one())
 
 
 def _take(connection: Connection, where: Any) -> list[int]:

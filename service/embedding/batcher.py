@@ -57,6 +57,7 @@ class Batcher(Generic[Item, Result]):
         self._lanes: dict[Lane, deque[_Entry[Item, Result]]] = {lane: deque() for lane in Lane}
         self._changed = threading.Condition()
         self._stopping = False
+        self._bulk_next = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -113,8 +114,12 @@ class Batcher(Generic[Item, Result]):
                 self._changed.wait()
 
     def _take(self) -> list[_Entry[Item, Result]]:
-        """Up to max_batch entries whose callers are still there: queries first, one place kept for bulk."""
-        bulk = self._take_from(Lane.BULK, 1 if self._max_batch > 1 else 0)
+        """Up to max_batch entries whose callers are still there: queries first, one place kept for bulk.
+
+        Batches of one have no place to keep, so the lanes take turns.
+        """
+        self._bulk_next = not self._bulk_next
+        bulk = self._take_from(Lane.BULK, 1 if self._max_batch > 1 or self._bulk_next else 0)
         batch = self._take_from(Lane.QUERY, self._max_batch - len(bulk)) + bulk
         return batch + self._take_from(Lane.BULK, self._max_batch - len(batch))
 

@@ -1,5 +1,7 @@
 """From one vector to the k best identities, each with its best crops."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from service.domain import CropIds, VectorArray
@@ -12,45 +14,75 @@ CROPS_PER_IDENTITY = 4
 MAX_FETCH = 131_072  # past this the answer says that it is not complete
 
 
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Who may answer: the crops of a gallery, or only `allow` of them, without one crop or all of one identity."""
+
+    gallery: Gallery
+    allow: CropIds | None = None
+    without_crop: int | None = None
+    without_identity: int | None = None
+
+    def owner(self, crop: int) -> int | None:
+        """The identity a crop speaks for; None where it must not answer, or is gone."""
+        identity = self.gallery.owner(crop)
+        return None if crop == self.without_crop or identity == self.without_identity else identity
+
+    @property
+    def silent(self) -> int:
+        """How many identities with crops must not answer at all."""
+        crops, identity = self.gallery.crops, self.without_identity
+        if self.without_crop is not None:
+            only = self.gallery.owner(self.without_crop)
+            identity = only if only is not None and crops(only) == (self.without_crop,) else None
+        return int(identity is not None and bool(crops(identity)))
+
+    def may_answer(self, crops: list[int]) -> CropIds:
+        """Those of the crops that may answer."""
+        ids = np.array([crop for crop in crops if crop != self.without_crop], np.int64)
+        return ids if self.allow is None else np.intersect1d(ids, self.allow)
+
+
 async def find_candidates(
-    searcher: Searcher, gallery: Gallery, vector: VectorArray, *,
-    k: int, hits: int, allow: CropIds | None, excluded: frozenset[int],
-) -> tuple[list[Group], bool]:  # fmt: skip
+    searcher: Searcher, field: Field, vector: VectorArray, *, k: int, hits: int
+) -> tuple[list[Group], bool]:
     """The k identities with the most similar crops, best first, each with up to `hits` of them.
 
     The second value is False only where an identity not seen could still enter: crops are fetched, ever more of them,
-    until k identities are found or the gallery is exhausted.
+    until k identities (or all there are) are found, or no crop is left.
     """
-    fetch = max(FIRST_FETCH, CROPS_PER_IDENTITY * k) + len(excluded)
+    gallery = field.gallery
+    left_out = 0 if field.without_identity is None else len(gallery.crops(field.without_identity))
+    fetch = min(max(FIRST_FETCH, CROPS_PER_IDENTITY * k) + left_out, MAX_FETCH)
     while True:
-        similarities, ids = await searcher.search(gallery.vectors, vector, fetch, allow)
-        groups = order(group(hits_of(similarities, ids, excluded), gallery.owner))
-        complete = len(groups) >= k or bool((ids < 0).any())
+        similarities, ids = await searcher.search(gallery.vectors, vector, fetch, field.allow)
+        groups = order(group(hits_of(similarities, ids), field.owner))
+        exhausted = bool((ids < 0).any())
+        complete = exhausted or len(groups) >= min(k, gallery.identities - field.silent)
         if complete or fetch >= MAX_FETCH:
             break
         fetch = min(fetch * 4, MAX_FETCH)
     winners = groups[:k]
-    more = await _more_hits(searcher, gallery, vector, winners, hits, allow, excluded)
-    found = [Group(one.identity, more.get(one.identity, one.hits)[:hits]) for one in winners]
+    more = {} if exhausted else await _more_hits(searcher, field, vector, winners, hits)
+    found = [Group(one.identity, _united(one.hits, more.get(one.identity, ()))[:hits]) for one in winners]
     return found, complete
 
 
+def _united(seen: tuple[Hit, ...], further: tuple[Hit, ...]) -> tuple[Hit, ...]:
+    """The hits of both searches, best first. The best stays the one that the winners were chosen by, whatever came or
+    went between the searches: else candidates would be out of order. The join drops what is gone."""
+    known = {hit.crop for hit in seen}
+    fresh = [hit for hit in further if hit.crop not in known and hit.similarity <= seen[0].similarity]
+    return tuple(sorted((*seen, *fresh), key=lambda hit: (-hit.similarity, hit.crop)))
+
+
 async def _more_hits(
-    searcher: Searcher, gallery: Gallery, vector: VectorArray, winners: list[Group],
-    hits: int, allow: CropIds | None, excluded: frozenset[int],
-) -> dict[int, tuple[Hit, ...]]:  # fmt: skip
+    searcher: Searcher, field: Field, vector: VectorArray, winners: list[Group], hits: int
+) -> dict[int, tuple[Hit, ...]]:
     """All hits of those winners that have more crops than the search came across, and fewer than asked for."""
-    crops = [
-        crop
-        for winner in winners
-        if len(winner.hits) < min(hits, len(gallery.crops(winner.identity)))
-        for crop in gallery.crops(winner.identity)
-        if crop not in excluded
-    ]
-    ids = np.array(crops, np.int64)
-    if allow is not None:
-        ids = np.intersect1d(ids, allow)
+    short = [one.identity for one in winners if len(one.hits) < min(hits, len(field.gallery.crops(one.identity)))]
+    ids = field.may_answer([crop for identity in short for crop in field.gallery.crops(identity)])
     if not len(ids):
         return {}
-    similarities, found = await searcher.search(gallery.vectors, vector, len(ids), ids)
-    return {one.identity: one.hits for one in group(hits_of(similarities, found, excluded), gallery.owner)}
+    similarities, found = await searcher.search(field.gallery.vectors, vector, len(ids), ids)
+    return {one.identity: one.hits for one in group(hits_of(similarities, found), field.owner)}

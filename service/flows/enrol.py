@@ -17,7 +17,7 @@ from service.db.people import add_identity, change_identity, find_collection, lo
 from service.db.sightings import NewCrop, add_crops
 from service.domain import Identity, Sighting, VectorArray
 from service.embedding.batcher import Lane
-from service.errors import BadPicture, DatabaseDown
+from service.errors import BadPicture, Conflict, OutcomeUnknown
 from service.flows.merge import Patch
 from service.flows.parts import Parts
 from service.flows.pictures import Opened, Upload
@@ -75,6 +75,7 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
     with parts.repeats.hold(repeatable) if repeatable else nullcontext():
         kept = await parts.database.read(parts.repeats.answered, repeatable) if repeatable else None
         if kept is not None:
+            await parts.writer.catch_up()  # what is acknowledged must be found, also where the first answer was lost
             return Enrolled(kept["created"], True, kept["body"], parts.galleries.generation)
         with parts.admission.enter(len(request.pictures), Lane.BULK):
             with watch.stage("decode"):
@@ -99,9 +100,12 @@ async def _store(
 ) -> Enrolled:  # fmt: skip
     with watch.stage("store"):
         names = await asyncio.to_thread(parts.store.stage, [one.opened.picture for one in good])
+    parts.fail_point("after-stage-before-commit")
     new = [_new_crop(name, one, request) for name, one in zip(names, good, strict=True)]
 
     def job(connection: Connection, changes: ChangeLog) -> dict[str, Any]:
+        if find_collection(connection, request.collection).id != collection:
+            raise Conflict("the collection was removed and made anew meanwhile; send the request again")
         identity, created = _identity(connection, collection, request)
         crops = add_crops(connection, identity, parts.model.id, new, datetime.now(UTC))
         for crop, one in zip(crops, good, strict=True):
@@ -116,11 +120,13 @@ async def _store(
     try:
         with watch.stage("commit"):
             written = await parts.writer.write(job)
-    except DatabaseDown:
-        raise  # the commit may have been kept: the next start puts the pictures in place or drops them
+    except OutcomeUnknown:
+        parts.doubtful.update(names)  # housekeeping, or the next start, finds out what became of them
+        raise
     except Exception:
         await asyncio.to_thread(parts.store.discard, names)
         raise
+    parts.fail_point("after-commit-before-publish")
     await asyncio.to_thread(parts.store.publish, names)
     return Enrolled(written.value["created"], False, written.value["body"], written.generation)
 
@@ -153,8 +159,8 @@ async def _similarities(
     gallery = parts.galleries.of(collection)
     crops = np.array(gallery.crops(known.id) if known else (), np.int64)
     if len(crops):
-        found = [parts.searcher.search(gallery.vectors, vector, 1, crops) for vector in vectors]
-        among = np.maximum(among, [row[0][0] for row in await asyncio.gather(*found)])
+        found = await parts.searcher.search_each(gallery.vectors, vectors, 1, crops)
+        among = np.maximum(among, [similarities[0] for similarities, _ in found])
     return [float(best) if np.isfinite(best) else None for best in among]
 
 

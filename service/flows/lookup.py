@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from service.db.changes import ChangeLog
-from service.db.filters import Condition
 from service.db.people import (
     add_collection,
     change_collection,
@@ -19,7 +18,7 @@ from service.db.people import (
     list_identities,
 )  # fmt: skip
 from service.db.sightings import find_picture, list_crops
-from service.domain import Collection, Crop, Identity
+from service.domain import Collection, Condition, Crop, Identity
 from service.errors import BadInput
 from service.flows.merge import Patch
 from service.flows.parts import Parts

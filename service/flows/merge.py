@@ -3,9 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from service.errors import BadInput
 
 MAX_ATTRIBUTES = 64
+MAX_BYTES = 16_384
+MAX_NESTING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +25,12 @@ class Patch:
         return self.name if self.sets_name else current
 
     def merged_attributes(self, current: dict[str, Any]) -> dict[str, Any]:
-        """The attributes after the patch. Raises BadInput where they become too many."""
+        """The attributes after the patch. Raises BadInput where they become too many or too large."""
         merged = _merge(current, self.attributes)
         if len(merged) > MAX_ATTRIBUTES:
             raise BadInput(f"an identity has at most {MAX_ATTRIBUTES} attributes, this would make {len(merged)}")
+        if len(orjson.dumps(merged)) > MAX_BYTES:
+            raise BadInput(f"an identity's attributes have at most {MAX_BYTES} bytes as JSON, these would have more")
         return merged
 
 

@@ -1,5 +1,6 @@
 """The parts a flow works with, put together once by `app.py`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.db.engine import Database
@@ -39,3 +40,5 @@ class Parts:
     repeats: Repeats
     gate: QualityGate
     model: Model
+    doubtful: set[str]  # staged pictures of enrolments whose outcome is unknown
+    fail_point: Callable[[str], None]  # told the name of each place where a crash must not lose anything

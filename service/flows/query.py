@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from service.db.filters import Condition
 from service.db.people import find_collection, find_identity
 from service.db.sightings import Joined, allowed_crops, find_vector, join_crops, vectors_of
-from service.domain import Collection, Quality, Thresholds, VectorArray
+from service.domain import Collection, Condition, Quality, Thresholds, VectorArray
 from service.embedding.batcher import Lane
 from service.errors import BadInput
-from service.flows.candidates import find_candidates
+from service.flows.candidates import Field, find_candidates
 from service.flows.parts import Parts
 from service.flows.pictures import Upload
 from service.matching.decision import Decision, decide, thresholds_in_force
-from service.matching.grouping import Group, Hit
+from service.matching.grouping import Group, Hit, order
 from service.matching.pooling import pool, unit
 from service.telemetry import Stopwatch
 
@@ -27,7 +28,7 @@ class Probe:
     """What is looked for: exactly one of pictures (of one person), a vector, a crop or an identity."""
 
     uploads: Sequence[Upload] = ()
-    vector: VectorArray | None = None
+    vector: NDArray[np.floating] | None = None  # (dim,), of any length
     model: str | None = None
     crop: int | None = None
     identity: str | None = None
@@ -69,21 +70,22 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A probe as the search takes it: one (dim,) vector, and the crops that must not answer."""
+    """A probe as the search takes it: one (dim,) vector, and the crop or identity (ours) that must not answer."""
 
     vector: VectorArray | None
-    excluded: frozenset[int] = frozenset()
+    without_crop: int | None = None
+    without_identity: int | None = None
     qualities: tuple[Quality, ...] = ()
 
 
 async def query(parts: Parts, request: Query, watch: Stopwatch) -> Answer:
     """Search a collection. Raises NotFound, BadInput, BadPicture, Overloaded, Stopping or DatabaseDown."""
-    collection = await parts.database.read(find_collection, request.collection)
-    thresholds = thresholds_in_force(request.threshold, collection, parts.model.thresholds)
     with parts.admission.enter(max(1, len(request.probe.uploads)), Lane.QUERY):
+        collection = await parts.database.read(find_collection, request.collection)
         sought = await see(parts, collection.id, request.probe, watch)
         generation = parts.galleries.generation
         groups, joined, complete = await _search(parts, collection, request, sought, watch)
+    thresholds = thresholds_in_force(request.threshold, collection, parts.model.thresholds)
     candidates = [
         Candidate(
             one.similarity, decide(one.similarity, thresholds), [(joined[hit.crop], hit.similarity) for hit in one.hits]
@@ -100,12 +102,11 @@ async def see(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> 
         return Sought(check_vector(parts, probe.vector, probe.model))
     if probe.crop is not None:
         vector = await parts.database.read(find_vector, collection, probe.crop, parts.model.id)
-        return Sought(vector, frozenset({probe.crop}))
+        return Sought(vector, without_crop=probe.crop)
     if probe.identity is not None:
         identity = (await parts.database.read(find_identity, collection, probe.identity)).id
         vectors = await parts.database.read(vectors_of, identity, parts.model.id)
-        excluded = frozenset(parts.galleries.of(collection).crops(identity))
-        return Sought(pool(vectors) if len(vectors) else None, excluded)
+        return Sought(pool(vectors) if len(vectors) else None, without_identity=identity)
     with watch.stage("decode"):
         opened = await parts.reader.open_each(probe.uploads)
     with watch.stage("embed"):
@@ -113,7 +114,7 @@ async def see(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> 
     return Sought(pool(vectors) if len(vectors) > 1 else vectors[0], qualities=tuple(one.quality for one in opened))
 
 
-def check_vector(parts: Parts, vector: VectorArray, model: str | None) -> VectorArray:
+def check_vector(parts: Parts, vector: NDArray[np.floating], model: str | None) -> VectorArray:
     """A client's (dim,) vector at unit length. Raises BadInput where it is not of the model in use."""
     if model != parts.model.version:
         raise BadInput(
@@ -136,18 +137,18 @@ async def _search(
             allow = await parts.database.read(
                 allowed_crops, collection.id, request.conditions, request.exclude_cameras
             )  # fmt: skip
+    field = Field(parts.galleries.of(collection.id), allow, sought.without_crop, sought.without_identity)
     for _ in range(TRIES):
         with watch.stage("search"):
             groups, complete = await find_candidates(
-                parts.searcher, parts.galleries.of(collection.id), sought.vector,
-                k=request.k, hits=request.hits, allow=allow, excluded=sought.excluded,
+                parts.searcher, field, sought.vector, k=request.k, hits=request.hits
             )  # fmt: skip
         with watch.stage("join"):
             joined = await parts.database.read(join_crops, [hit.crop for one in groups for hit in one.hits])
         there = [_still_there(one, joined) for one in groups]
         if there == groups:
             return groups, joined, complete
-    return [one for one in there if one.hits], joined, False
+    return order([one for one in there if one.hits]), joined, False
 
 
 def _still_there(found: Group, joined: dict[int, Joined]) -> Group:

@@ -6,8 +6,8 @@ from sqlalchemy import Connection
 
 from service.db.changes import all_vectors, crops_without_vector, current_generation, models_in_use
 from service.db.engine import Database
+from service.db.outbox import clear_outbox, known_pictures, waiting_pictures
 from service.db.people import collection_ids
-from service.db.sightings import clear_outbox, known_pictures, waiting_pictures
 from service.domain import PictureStore
 from service.errors import NotReady
 from service.index.gallery import Galleries
@@ -47,6 +47,7 @@ def check_vectors(connection: Connection, model: int, version: str) -> None:
 
 def load_galleries(connection: Connection, galleries: Galleries, model: int) -> None:
     """Fill empty galleries with every vector of a model version."""
+    galleries.clear()  # of a load that failed half way
     generation = current_generation(connection)
     for slab in all_vectors(connection, model, collection_ids(connection)):
         galleries.of(slab.collection).load(slab.crops, slab.identities, slab.vectors)

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from service.db.changes import ChangeLog
+from service.db.outbox import clear_outbox, waiting_pictures
 from service.db.people import (
-    DEFAULT_COLLECTION,
     delete_collection,
     delete_identity,
     describe_collection,
     find_collection,
     find_identity,
 )  # fmt: skip
-from service.db.sightings import clear_outbox, take_crop, take_crops_in, take_crops_of, waiting_pictures
-from service.errors import Conflict, ReappearError
+from service.db.sightings import take_crop, take_crops_in, take_crops_of
+from service.domain import DEFAULT_COLLECTION
+from service.errors import Conflict, NotFound, OutcomeUnknown
 from service.flows.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -80,16 +81,27 @@ async def empty_outbox(parts: Parts) -> int:
     pictures = await parts.database.read(waiting_pictures)
     if not pictures:
         return 0
+    parts.fail_point("after-commit-before-unlink")
     await asyncio.to_thread(parts.store.unlink, pictures)
+    parts.fail_point("after-unlink-before-clearing")
     await parts.writer.write(lambda connection, changes: clear_outbox(connection, pictures))
     return len(pictures)
 
 
 async def _remove(parts: Parts, job: Callable[[Connection, ChangeLog], tuple[int, int]]) -> Removed:
-    written = await parts.writer.write(job)
     try:
-        await empty_outbox(parts)
-    except (OSError, ReappearError):  # the person is gone from rows and index; the outbox remembers the files
-        log.exception("pictures of removed crops could not be unlinked yet")
+        written = await parts.writer.write(job)
+    except NotFound:
+        await _unlink(parts)  # of a removal whose answer was lost, and which is asked for again
+        raise
+    await _unlink(parts)
     identities, crops = written.value
     return Removed(identities, crops, written.generation)
+
+
+async def _unlink(parts: Parts) -> None:
+    try:
+        await empty_outbox(parts)
+    except OSError as error:
+        log.exception("pictures of removed crops cannot be unlinked")
+        raise OutcomeUnknown("removed from rows and index, but pictures cannot be unlinked yet; ask again") from error

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from service.db.sightings import drop_answers_before, keep_answer, kept_answer
+from service.db.answers import drop_answers_before, keep_answer, kept_answer
 from service.errors import Conflict
 
 
@@ -68,8 +68,12 @@ class Repeats:
     def keep(self, connection: Connection, request: Repeatable, identity: int, answer: dict[str, Any]) -> None:
         """Keep an answer in the transaction of the enrolment it speaks of, and drop those whose time is over."""
         now = datetime.now(UTC)
-        drop_answers_before(connection, now - self._keep)
+        self.forget(connection, now)
         keep_answer(
             connection, holder=request.holder, collection=request.collection, key=request.key,
             fingerprint=request.fingerprint, identity=identity, answer=answer, now=now,
         )  # fmt: skip
+
+    def forget(self, connection: Connection, now: datetime) -> None:
+        """Drop the answers whose time is over."""
+        drop_answers_before(connection, now - self._keep)

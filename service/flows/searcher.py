@@ -1,12 +1,12 @@
 """Searches of many callers, batched: those without an allow-list share one pass over the vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from service.domain import CropIds, VectorArray, VectorIndex
-from service.embedding.batcher import Batcher
+from service.embedding.batcher import Batcher, Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +35,28 @@ class Searcher:
         (found,) = await self.batcher.submit([Search(index, vector, k, allow)])
         return found
 
+    async def search_each(
+        self, index: VectorIndex, vectors: VectorArray, k: int, allow: CropIds | None = None
+    ) -> list[Found]:
+        """`search` for each of (n, dim) vectors, all taken or none, behind those who search for one."""
+        return await self.batcher.submit([Search(index, vector, k, allow) for vector in vectors], Lane.BULK)
+
 
 def _run(searches: list[Search]) -> list[Found | Exception]:
-    shared: dict[int, list[int]] = {}
+    """Searches of one index for the same k and allow-list share a pass; another's large k costs nobody anything."""
+    shared: dict[tuple[int, int, int], list[int]] = {}
     for place, search in enumerate(searches):
-        key = id(search.index) if search.allow is None else -place - 1
-        shared.setdefault(key, []).append(place)
+        shared.setdefault((id(search.index), search.k, id(search.allow)), []).append(place)
     found: dict[int, Found | Exception] = {}
     for places in shared.values():
         found.update(zip(places, _run_shared([searches[place] for place in places]), strict=True))
     return [found[place] for place in range(len(searches))]
 
 
-def _run_shared(searches: list[Search]) -> list[Found | Exception]:
-    first, k = searches[0], max(search.k for search in searches)
+def _run_shared(searches: list[Search]) -> Sequence[Found | Exception]:
+    first = searches[0]
     try:
-        rows, ids = first.index.search(np.stack([search.vector for search in searches]), k, first.allow)
+        rows, ids = first.index.search(np.stack([search.vector for search in searches]), first.k, first.allow)
     except Exception as error:  # the other groups of this batch must still get their answers
         return [error] * len(searches)
-    return [(rows[place, : search.k], ids[place, : search.k]) for place, search in enumerate(searches)]
+    return list(zip(rows, ids, strict=True))

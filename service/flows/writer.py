@@ -13,7 +13,7 @@ from service.db.changes import ChangeLog, changes_after, record
 from service.db.engine import Database
 from service.domain import Change
 from service.embedding.batcher import Batcher
-from service.errors import DatabaseDown
+from service.errors import DatabaseDown, OutcomeUnknown
 from service.index.gallery import Galleries
 
 log = logging.getLogger(__name__)
@@ -51,15 +51,21 @@ class Writer:
     async def write(self, job: Job) -> Written:
         """Run `job(connection, changes)` in a transaction and wait until its changes are committed and searchable.
 
-        Raises what the job raised, or DatabaseDown, after which the job may or may not have been kept.
+        Raises what the job raised, DatabaseDown where nothing was kept, OutcomeUnknown where it may have been.
         """
         (written,) = await self.batcher.submit([job])
         return written
 
+    async def catch_up(self) -> None:
+        """Make sure that the index has all that is committed. Costs nothing unless a commit's outcome was unknown."""
+        if self._behind:
+            await self.write(lambda connection, changes: None)
+
     def _commit(self, jobs: list[Job]) -> list[Written | Exception]:
         if self._behind:
-            self._catch_up()
+            self._follow()
         outcomes: list[tuple[Any, int] | Exception] = []
+        committing = False
         try:
             with self._database.begin() as connection:
                 noted = ChangeLog()
@@ -67,32 +73,37 @@ class Writer:
                     outcomes.append(_run(job, connection, noted))
                 changes = record(connection, noted.noted)
                 self._fail_point("before-commit")
-        except DatabaseDown:
-            self._behind = True  # the commit may have been kept although its answer was lost
-            raise
+                committing = True
+        except DatabaseDown as error:
+            if not committing:
+                raise
+            self._behind = True
+            raise OutcomeUnknown("the database failed during the commit; look whether it was kept") from error
         self._fail_point("after-commit-before-index")
-        if changes and changes[0].generation != self._galleries.generation + 1:
-            self._catch_up()  # somebody else wrote to this database: take theirs before ours
-        self._apply_or_fall_behind(changes)
+        self._index(changes)
         self._fail_point("after-index-before-response")
-        before = self._galleries.generation - len(changes)
+        before = changes[0].generation - 1 if changes else self._galleries.generation
         return [
             outcome if isinstance(outcome, Exception) else Written(outcome[0], before + outcome[1])
             for outcome in outcomes
         ]
 
-    def _catch_up(self) -> None:
+    def _index(self, changes: list[Change]) -> None:
+        """Take committed changes into the index. Where that fails, the next write takes them."""
+        try:
+            if changes and changes[0].generation != self._galleries.generation + 1:
+                self._follow()  # somebody else wrote to this database: take theirs before ours
+            self._galleries.apply(changes)
+        except Exception as error:
+            self._behind = True
+            log.exception("committed changes could not be indexed yet")
+            raise OutcomeUnknown("it was kept, but cannot be searched yet; try again later") from error
+
+    def _follow(self) -> None:
         missed = self._database.read_now(changes_after, self._galleries.generation, self._model)
         log.warning("catching up with the database", extra={"changes": len(missed)})
-        self._apply_or_fall_behind(missed)
+        self._galleries.apply(missed)
         self._behind = False
-
-    def _apply_or_fall_behind(self, changes: list[Change]) -> None:
-        try:
-            self._galleries.apply(changes)
-        except Exception:
-            self._behind = True
-            raise
 
 
 def _run(job: Job, connection: Connection, noted: ChangeLog) -> tuple[Any, int] | Exception:

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image
+from PIL.Image import Transpose
 
 from service.domain import Box, ImageArray
-from service.errors import BoxOutside, CorruptPicture, EmptyPicture, PictureTooLarge, UnsupportedFormat
+from service.errors import BadPicture, BoxOutside, CorruptPicture, EmptyPicture, PictureTooLarge, UnsupportedFormat
 
 MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
 ALPHA_BACKGROUND = 128  # transparent pixels become mid-grey: neither a dark nor a light garment
 EXIF_WINDOW_BYTES = 65_536  # EXIF stands in the first segment after the JFIF header
+UPRIGHT = {  # how each EXIF orientation is turned upright
+    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,9 @@ def decode(picture: bytes, limits: PictureLimits) -> ImageArray:
         return _decode_with_pillow(picture, limits)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(limits) from error
-    except (ValueError, OSError, SyntaxError, EOFError, UnidentifiedImageError) as error:
+    except BadPicture:
+        raise
+    except Exception as error:  # damaged files raise struct.error, KeyError, TypeError … from deep within Pillow
         raise CorruptPicture("the picture is damaged or cut short and cannot be decoded; send it again") from error
 
 
@@ -90,8 +97,9 @@ def _decode_jpeg(picture: bytes, limits: PictureLimits) -> ImageArray:
 def _decode_with_pillow(picture: bytes, limits: PictureLimits) -> ImageArray:
     with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG", "WEBP")) as opened:
         _check_pixels(*opened.size, limits)
-        upright = ImageOps.exif_transpose(opened)
-        return _as_rgb(upright)
+        # ImageOps.exif_transpose also writes all of the EXIF anew, and fails where one odd tag cannot be written
+        turn = UPRIGHT.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
+        return _as_rgb(opened if turn is None else opened.transpose(turn))
 
 
 def _as_rgb(picture: Image.Image) -> ImageArray:

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.domain import CropIds, VectorArray
 
@@ -127,12 +128,12 @@ class ExactIndex:
         ids = np.full((len(queries), k), GONE, np.int64)
         pending, wanted = np.arange(len(queries)), min(k + SPARE, total)
         while len(pending) and wanted:
-            found, edges = _candidates(queries[pending], blocks, wanted)
-            for query, rescored in zip(pending, _rescored(queries[pending], found), strict=True):
-                best, best_ids = rescored[0][:k], rescored[1][:k]
+            scores, places = _candidates(queries[pending], blocks, wanted)
+            for place, query in enumerate(pending):
+                best, best_ids = (part[:k] for part in _rescored(queries[query], blocks, places[place]))
                 similarities[query], ids[query] = -np.inf, GONE
                 similarities[query, : len(best)], ids[query, : len(best)] = best, best_ids
-            settled = (similarities[pending, -1] > edges + MARGIN) | (wanted >= total)
+            settled = (similarities[pending, -1] > scores.min(axis=1) + MARGIN) | (wanted >= total)
             pending, wanted = pending[~settled], min(wanted * 4, total)
         return similarities, ids
 
@@ -156,18 +157,12 @@ class ExactIndex:
         return fresh
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """Candidates of one query: ids and their vectors, (m,) and (m, dim)."""
-
-    ids: CropIds
-    vectors: VectorArray
+Rows = list[tuple[VectorArray, CropIds, int]]  # of each block its vectors, ids and how many of them count
 
 
-def _candidates(
-    queries: VectorArray, blocks: list[tuple[VectorArray, CropIds, int]], wanted: int
-) -> tuple[list[_Found], VectorArray]:
-    """The `wanted` best rows of all blocks for each query, and the similarity below which some may be missing."""
+def _candidates(queries: VectorArray, blocks: Rows, wanted: int) -> tuple[VectorArray, NDArray[np.int64]]:
+    """Scores and places of the `wanted` best rows of all blocks, (n, wanted) each, in no order. A place is a block's
+    number and a row (32 bits each), GONE where there are not so many."""
     scores, places = [], []
     for number, (vectors, _, count) in enumerate(blocks):
         if count == 0:
@@ -177,24 +172,21 @@ def _candidates(
         places.append(np.where(rows < 0, GONE, rows + (number << 32)))
     score, place = np.concatenate(scores, axis=1), np.concatenate(places, axis=1)
     keep = np.argpartition(-score, wanted - 1, axis=1)[:, :wanted]
-    score, place = np.take_along_axis(score, keep, 1), np.take_along_axis(place, keep, 1)
-    found = []
-    for row in place:
-        row = row[row != GONE]
-        parts = [(blocks[number], row[row >> 32 == number] & 0xFFFF_FFFF) for number in np.unique(row >> 32)]
-        ids = np.concatenate([ids[rows] for (_, ids, _), rows in parts] or [np.empty(0, np.int64)])
-        vectors = np.concatenate([vectors[rows] for (vectors, _, _), rows in parts] or [queries[:0]])
-        found.append(_Found(ids, vectors))
-    return found, score.min(axis=1).astype(np.float32)
+    return np.take_along_axis(score, keep, 1), np.take_along_axis(place, keep, 1)
 
 
-def _rescored(queries: VectorArray, found: list[_Found]) -> list[tuple[VectorArray, CropIds]]:
-    """Similarities in float64 rounded to float32, and ids, best first, ties by lower id; removed rows dropped."""
-    ranked = []
-    for query, candidates in zip(queries, found, strict=True):
-        exact = np.einsum("md,d->m", candidates.vectors.astype(np.float64), query.astype(np.float64)).astype(np.float32)
-        there = (candidates.ids != GONE) & np.isfinite(exact)
-        exact, ids = exact[there], candidates.ids[there]
-        order = np.lexsort((ids, -exact))
-        ranked.append((exact[order], ids[order]))
-    return ranked
+def _rescored(query: VectorArray, blocks: Rows, places: NDArray[np.int64]) -> tuple[VectorArray, CropIds]:
+    """One query's similarities in float64 rounded to float32, and ids, best first, ties by lower id; rows that are
+    removed by now are left out."""
+    similarities, ids = [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+    for number in np.unique(places[places != GONE] >> 32):
+        vectors, block_ids, _ = blocks[number]
+        rows = places[(places != GONE) & (places >> 32 == number)] & 0xFFFF_FFFF
+        ids.append(block_ids[rows])
+        exact = np.einsum("md,d->m", vectors[rows].astype(np.float64), query.astype(np.float64))
+        similarities.append(exact.astype(np.float32))
+    similarity, crop = np.concatenate(similarities), np.concatenate(ids)
+    there = (crop != GONE) & np.isfinite(similarity)
+    similarity, crop = similarity[there], crop[there]
+    order = np.lexsort((crop, -similarity))
+    return similarity[order], crop[order]

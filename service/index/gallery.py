@@ -14,7 +14,7 @@ class Gallery:
     def __init__(self, vectors: VectorIndex) -> None:
         self.vectors = vectors
         self._owner: dict[int, int] = {}
-        self._crops: dict[int, tuple[int, ...]] = {}
+        self._crops: dict[int, dict[int, None]] = {}  # an identity's crops, in the order they came
 
     def owner(self, crop: int) -> int | None:
         """The identity a crop belongs to; None once it is removed."""
@@ -22,14 +22,19 @@ class Gallery:
 
     def crops(self, identity: int) -> tuple[int, ...]:
         """The crops of an identity, lowest id first."""
-        return self._crops.get(identity, ())
+        return tuple(self._crops.get(identity, ()))  # one step for the interpreter, so no writer comes between
+
+    @property
+    def identities(self) -> int:
+        """How many identities have crops."""
+        return len(self._crops)
 
     def add(self, added: list[Change]) -> None:
         """Take crops with their vectors. Owners first: a search never finds a crop whose owner is unknown."""
         self.remove(change.crop for change in added if change.crop in self._owner)  # left by an apply that failed
         for change in added:
             self._owner[change.crop] = change.identity
-            self._crops[change.identity] = (*self._crops.get(change.identity, ()), change.crop)
+            self._crops.setdefault(change.identity, {})[change.crop] = None
         ids = np.array([change.crop for change in added], np.int64)
         self.vectors.add(ids, np.stack([change.vector for change in added if change.vector is not None]))
 
@@ -39,7 +44,7 @@ class Gallery:
         """Take many crops at once, as read from SQL at start: (n,), (n,), (n, dim)."""
         for crop, identity in zip(crops.tolist(), identities.tolist(), strict=True):
             self._owner[crop] = identity
-            self._crops[identity] = (*self._crops.get(identity, ()), crop)
+            self._crops.setdefault(identity, {})[crop] = None
         self.vectors.add(crops, vectors)
 
     def remove(self, crops: Iterable[int]) -> None:
@@ -52,10 +57,9 @@ class Gallery:
             identity = self._owner.pop(crop, None)
             if identity is None:
                 continue
-            left = tuple(other for other in self._crops[identity] if other != crop)
-            if left:
-                self._crops[identity] = left
-            else:
+            crops = self._crops[identity]
+            del crops[crop]
+            if not crops:
                 del self._crops[identity]
 
 
@@ -74,6 +78,11 @@ class Galleries:
             if collection not in self._by_collection:
                 self._by_collection[collection] = Gallery(self._make_index())
             return self._by_collection[collection]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._creating:
+            self._by_collection, self.generation = {}, 0
 
     def __len__(self) -> int:
         """How many crops are indexed, in all collections."""

@@ -24,6 +24,6 @@ def thresholds_in_force(requested: float | None, collection: Collection, model: 
 
 def decide(similarity: float | None, thresholds: Thresholds) -> Decision:
     """match at or above the upper threshold, possible between the two, else unknown; None is nobody at all."""
-    if similarity is None or similarity < thresholds.possible:
+    if similarity is None or not similarity >= thresholds.possible:  # nor does NaN reach any threshold
         return Decision.UNKNOWN
     return Decision.MATCH if similarity >= thresholds.match else Decision.POSSIBLE

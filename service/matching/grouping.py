@@ -27,14 +27,14 @@ class Group:
         return self.hits[0].similarity
 
 
-def hits_of(similarities: VectorArray, ids: CropIds, excluded: frozenset[int]) -> list[Hit]:
-    """One query's row of a search, (k,) each, as hits, without padding and excluded crops."""
+def hits_of(similarities: VectorArray, ids: CropIds) -> list[Hit]:
+    """One query's row of a search, (k,) each, as hits, without padding."""
     pairs = zip(ids.tolist(), similarities.tolist(), strict=True)
-    return [Hit(crop, similarity) for crop, similarity in pairs if crop >= 0 and crop not in excluded]
+    return [Hit(crop, similarity) for crop, similarity in pairs if crop >= 0]
 
 
 def group(hits: Iterable[Hit], owner: Callable[[int], int | None]) -> list[Group]:
-    """Group hits, best first, by the identity that owns them; hits whose owner is gone are dropped."""
+    """Group hits, best first, by the identity that owns them; hits without one are dropped."""
     by_identity: dict[int, list[Hit]] = {}
     for hit in hits:
         identity = owner(hit.crop)

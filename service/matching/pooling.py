@@ -1,6 +1,7 @@
 """From several vectors of one person to one."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.domain import VectorArray
 from service.errors import BadInput
@@ -12,11 +13,12 @@ def pool(vectors: VectorArray) -> VectorArray:
     return unit(mean)
 
 
-def unit(vector: VectorArray) -> VectorArray:
+def unit(vector: NDArray[np.floating]) -> VectorArray:
     """A (dim,) vector at unit length. Raises BadInput for one that is not finite or has no length."""
     if not np.isfinite(vector).all():
         raise BadInput("the vector must have finite numbers only")
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if length < 1e-12:
+    largest = float(np.abs(vector).max())
+    if largest == 0:
         raise BadInput("the vector must not be zero")
-    return (vector / length).astype(np.float32)
+    scaled = vector.astype(np.float64) / largest  # else squares of very long or short vectors leave the range of floats
+    return (scaled / np.linalg.norm(scaled)).astype(np.float32)

@@ -8,7 +8,7 @@ crash leaves in staging is put in place or dropped at the next start, by whether
 import os
 import secrets
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from service.errors import NotFound
@@ -30,9 +30,12 @@ class FolderStore:
     def stage(self, pictures: list[bytes]) -> list[str]:
         """Write pictures durably under staging/; returns their names. On an error none is left."""
         names = [secrets.token_hex(16) for _ in pictures]
+        writing = [self._threads.submit(self._write, *one) for one in zip(names, pictures, strict=True)]
+        wait(writing)  # all of them, also where one failed: none may appear after the others were dropped
         try:
-            list(self._threads.map(self._write, names, pictures))
-            _sync_folder(self._root / STAGING)
+            for one in writing:
+                one.result()
+            sync_folder(self._root / STAGING)
         except BaseException:
             self.discard(names)
             raise
@@ -68,7 +71,7 @@ class FolderStore:
             for path in (self._root / STAGING / name, self._place(name)):  # in the order in which `publish` moves it
                 path.unlink(missing_ok=True)
                 folders.add(path.parent)
-        list(self._threads.map(_sync_folder, folders))
+        list(self._threads.map(sync_folder, folders))
 
     def staged(self) -> list[str]:
         """Names left in staging/."""
@@ -92,7 +95,8 @@ class FolderStore:
             os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,10 +1,12 @@
 """One process owns a data folder at a time."""
 
 import fcntl
+import os
 from pathlib import Path
 from typing import IO
 
 from service.errors import FolderRefused
+from service.store.folder import sync_folder
 
 LOCK_FILE = "lock"
 OWNER_FILE = "database-uuid"
@@ -35,7 +37,13 @@ class FolderLock:
         """Bind the folder to a database. Raises FolderRefused where it holds the pictures of another."""
         path = self._folder / OWNER_FILE
         if not path.exists():
-            path.write_text(database)
+            part = path.with_suffix(".part")
+            with part.open("w") as file:
+                file.write(database)
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(path)
+            sync_folder(self._folder)
         elif path.read_text() != database:
             raise FolderRefused(
                 f"{self._folder} holds the pictures of another database; "

@@ -1,0 +1,28 @@
+"""Statements about picture files: those whose rows are gone, and those that a row names."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, select
+
+from service.db.sightings import IN_AT_ONCE
+from service.db.tables import crops, outbox
+
+
+def waiting_pictures(connection: Connection) -> list[str]:
+    """Pictures in the outbox."""
+    return list(connection.execute(select(outbox.c.picture)).scalars())
+
+
+def clear_outbox(connection: Connection, pictures: Sequence[str]) -> None:
+    """Forget pictures whose files are gone for good."""
+    for start in range(0, len(pictures), IN_AT_ONCE):
+        connection.execute(delete(outbox).where(outbox.c.picture.in_(pictures[start : start + IN_AT_ONCE])))
+
+
+def known_pictures(connection: Connection, pictures: Sequence[str]) -> set[str]:
+    """Those of the pictures that a row names."""
+    found: set[str] = set()
+    for start in range(0, len(pictures), IN_AT_ONCE):
+        part = pictures[start : start + IN_AT_ONCE]
+        found.update(connection.execute(select(crops.c.picture).where(crops.c.picture.in_(part))).scalars())
+    return found

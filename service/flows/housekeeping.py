@@ -1,0 +1,42 @@
+"""What is put right in the background: commits whose outcome was unknown, pictures that could not be unlinked, and
+answers whose time is over."""
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+
+from service.db.outbox import known_pictures
+from service.errors import ReappearError
+from service.flows.parts import Parts
+from service.flows.remove import empty_outbox
+
+log = logging.getLogger(__name__)
+
+
+async def keep_house(parts: Parts, every_s: float) -> None:
+    """Put things right every so often, until cancelled. What fails is logged and tried again."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await put_right(parts)
+        except (ReappearError, OSError):
+            log.exception("housekeeping will be tried again")
+
+
+async def put_right(parts: Parts) -> None:
+    """Bring the index up to date, settle doubtful pictures, unlink what is removed, drop old answers."""
+    await parts.writer.catch_up()
+    await settle_doubtful(parts)
+    await empty_outbox(parts)
+    await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection, datetime.now(UTC)))
+
+
+async def settle_doubtful(parts: Parts) -> None:
+    """Publish staged pictures whose enrolment turned out to be committed, drop the others."""
+    names = sorted(parts.doubtful)
+    if not names:
+        return
+    known = await parts.database.read(known_pictures, names)
+    await asyncio.to_thread(parts.store.publish, sorted(known))
+    await asyncio.to_thread(parts.store.discard, [name for name in names if name not in known])
+    parts.doubtful.difference_update(names)
