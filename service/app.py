@@ -10,10 +10,11 @@ from functools import partial
 from importlib.metadata import version
 from typing import TypedDict
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 
 from service.api import collections, crops, gallery, health, query
+from service.api.dependencies import known_query
 from service.api.errors import answer_errors
 from service.api.guards import Guard
 from service.api.openapi import describe
@@ -81,7 +82,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         summary="Who is this person, and where have we seen them before?",
     )  # fmt: skip
     for router in (gallery.router, query.router, crops.router, collections.router, health.router):
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(known_query)])
     answer_errors(app)
     describe(app)
     named = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}

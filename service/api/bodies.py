@@ -16,6 +16,7 @@ from service.api.errors import explain
 from service.errors import BadInput, CallerLeft, UnsupportedBody
 
 RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+JSON_TYPES = ("application/json", "application/merge-patch+json")
 MAX_PARTS = 128
 MAX_FILENAME_CHARS = 255
 MAX_FIELDS = 64
@@ -62,7 +63,7 @@ async def read_body(request: Request) -> Body:
 async def read_json(request: Request) -> dict[str, Any]:
     """Read a JSON object. Raises UnsupportedBody for another content type, BadInput for what is not an object."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type not in ("application/json", "application/merge-patch+json"):
+    if content_type not in JSON_TYPES:
         raise UnsupportedBody("send a JSON object with content type application/json")
     return await _read_json(request)
 

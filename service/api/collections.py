@@ -11,7 +11,7 @@ from service.api.fields import CollectionName, Similarity
 from service.api.gallery import show_removed
 from service.api.openapi import PROBLEMS, json_body
 from service.api.schemas import Collection, Collections, Removed
-from service.flows import lookup, remove
+from service.flows import edit, lookup, remove
 
 router = APIRouter(prefix="/collections", tags=["collections"], responses=PROBLEMS)
 
@@ -47,7 +47,7 @@ async def make_collection(request: Request, parts: Ready) -> Collection:
     """Make a collection; 409 where the name is taken."""
     new = parse(NewCollection, await read_json(request))
     return Collection.model_validate(
-        await lookup.make_collection(parts, new.name, new.match_threshold, new.possible_threshold)
+        await edit.make_collection(parts, new.name, new.match_threshold, new.possible_threshold)
     )
 
 
@@ -61,7 +61,7 @@ async def get_collection(parts: Ready, name: NamePath) -> Collection:
 async def patch_collection(request: Request, parts: Ready, name: NamePath) -> Collection:
     """Change thresholds; null gives them back to the model."""
     change = parse(CollectionThresholds, await read_json(request))
-    return Collection.model_validate(await lookup.patch_collection(parts, name, change.model_dump(exclude_unset=True)))
+    return Collection.model_validate(await edit.patch_collection(parts, name, change.model_dump(exclude_unset=True)))
 
 
 @router.delete("/{name}")

@@ -23,6 +23,17 @@ async def ready_parts(request: Request) -> Parts:
     return parts
 
 
+async def known_query(request: Request) -> None:
+    """Raises BadInput for a query parameter that the OpenAPI document does not name: it may be misspelt."""
+    path = request.app.openapi()["paths"].get(request.scope["route"].path, {})
+    parameters = path.get(request.method.lower(), {}).get("parameters", [])
+    known = {one["name"] for one in parameters if one["in"] == "query"}
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        allowed = ", ".join(sorted(known)) or "none"
+        raise BadInput(f"unknown query parameters: {', '.join(unknown)}; known are: {allowed}")
+
+
 async def stopwatch(request: Request) -> Stopwatch:
     """A stopwatch for the stages of this request."""
     telemetry: Telemetry = request.state.telemetry

@@ -36,7 +36,7 @@ from service.domain import DEFAULT_COLLECTION, Sighting
 from service.domain import Crop as CropRow
 from service.domain import Identity as IdentityRow
 from service.errors import BadInput
-from service.flows import enrol, lookup, remove
+from service.flows import edit, enrol, lookup, remove
 from service.flows.merge import Patch
 from service.flows.pictures import Upload
 
@@ -158,14 +158,14 @@ async def get_identity(parts: Ready, identity: IdentityPath, collection: InColle
     return show_identity(await lookup.show_identity(parts, collection, identity))
 
 
-@router.patch("/{identity}", openapi_extra=json_body(PatchIdentity, "application/merge-patch+json"))
+@router.patch("/{identity}", openapi_extra=json_body(PatchIdentity))
 async def patch_identity(
     request: Request, parts: Ready, identity: IdentityPath, collection: InCollection = DEFAULT_COLLECTION
 ) -> Identity:
     """Change name and attributes by a JSON merge patch."""
     change = parse(PatchIdentity, await read_json(request))
     patch = Patch("name" in change.model_fields_set, change.name, change.attributes or {})
-    return show_identity(await lookup.patch_identity(parts, collection, identity, patch))
+    return show_identity(await edit.patch_identity(parts, collection, identity, patch))
 
 
 @router.delete("/{identity}")

@@ -6,10 +6,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from service.api.bodies import JSON_TYPES, RAW_TYPES
 from service.api.schemas import Problem
 
 PICTURE = {"type": "string", "format": "binary"}
-PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp")
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Problem, "description": "What was sent cannot be used; `detail` says what to do."},
     503: {"model": Problem, "description": "Overloaded, stopping or not ready: try again after Retry-After seconds."},
@@ -25,7 +25,7 @@ def picture_body(
     definitions = document.get("$defs", {})
     texts = {name: _as_text(_inlined(one, definitions)) for name, one in document.get("properties", {}).items()}
     form = {name: {"type": "array", "items": PICTURE} if many else PICTURE for name, many in files.items()}
-    content: dict[str, Any] = {media_type: {"schema": PICTURE} for media_type in PICTURE_TYPES} if raw else {}
+    content: dict[str, Any] = {media_type: {"schema": PICTURE} for media_type in RAW_TYPES} if raw else {}
     content["multipart/form-data"] = {
         "schema": {"type": "object", "properties": {**form, **texts}, "required": list(files)}
     }
@@ -39,9 +39,10 @@ def picture_body(
     }
 
 
-def json_body(schema: type[BaseModel], media_type: str = "application/json") -> dict[str, Any]:
+def json_body(schema: type[BaseModel]) -> dict[str, Any]:
     """`openapi_extra` of a route that takes JSON only."""
-    return {"requestBody": {"required": True, "content": {media_type: json_content(schema)}}}
+    content = {media_type: json_content(schema) for media_type in JSON_TYPES}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def json_content(schema: type[BaseModel]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Are these two the same? 1:1, and the bare vector of one picture."""
 
+import asyncio
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from service.flows.pictures import Upload
 from service.flows.query import Probe, identity_vectors, see
 from service.matching.decision import Decision, decide, thresholds_in_force
 from service.telemetry import Stopwatch
+
+BLOCK = 256  # vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,12 @@ async def compare(
     parts: Parts, collection_name: str, a: Probe, b: Probe, threshold: float | None, watch: Stopwatch
 ) -> Comparison:
     """Compare two probes; of an identity the best of its crops counts. Raises as a query does."""
-    collection = await parts.database.read(find_collection, collection_name)
-    thresholds = thresholds_in_force(threshold, collection, parts.model.thresholds)
     with parts.admission.enter(2, Lane.QUERY):
+        collection = await parts.database.read(find_collection, collection_name)
         left = await _vectors(parts, collection.id, a, watch)
         right = await _vectors(parts, collection.id, b, watch)
-    similarity = float(np.max(left.astype(np.float64) @ right.astype(np.float64).T))
+    thresholds = thresholds_in_force(threshold, collection, parts.model.thresholds)
+    similarity = await asyncio.to_thread(_best, left, right)
     return Comparison(similarity, decide(similarity, thresholds), thresholds)
 
 
@@ -41,10 +44,16 @@ async def embed(parts: Parts, upload: Upload, watch: Stopwatch) -> tuple[VectorA
     """The (dim,) vector of one picture and its quality. Raises BadPicture, Overloaded or Stopping."""
     with parts.admission.enter(1, Lane.QUERY):
         with watch.stage("decode"):
-            (opened,) = await parts.reader.open_each([upload])
+            (opened,) = await parts.reader.open_to_query([upload])
         with watch.stage("embed"):
             vectors = await parts.embedder.embed([opened.prepared])
     return vectors[0], opened.quality
+
+
+def _best(left: VectorArray, right: VectorArray) -> float:
+    """The highest similarity of any pair of (n, dim) and (m, dim) vectors, in blocks that fit the memory."""
+    blocks = (left[start : start + BLOCK].astype(np.float64) for start in range(0, len(left), BLOCK))
+    return float(max((block @ right.astype(np.float64).T).max() for block in blocks))
 
 
 async def _vectors(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> VectorArray:

@@ -1,7 +1,6 @@
 """Enrol pictures of one identity: judge, embed, store, commit, index."""
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,12 +14,12 @@ from sqlalchemy import Connection
 from service.db.changes import ChangeLog
 from service.db.people import add_identity, change_identity, find_collection, look_up_identity, show_identity
 from service.db.sightings import NewCrop, add_crops
-from service.domain import Identity, Sighting, VectorArray
+from service.domain import Identity, Quality, Sighting, VectorArray
 from service.embedding.batcher import Lane
 from service.errors import BadPicture, Conflict, OutcomeUnknown
 from service.flows.merge import Patch
 from service.flows.parts import Parts
-from service.flows.pictures import Opened, Upload
+from service.flows.pictures import Opened, Stored, Upload
 from service.flows.repeats import Repeatable, fingerprint
 from service.telemetry import Stopwatch
 
@@ -60,7 +59,8 @@ class _Good:
     """A picture that will be a crop: its place in the request, its content, vector, and similarity to the identity."""
 
     index: int
-    opened: Opened
+    stored: Stored
+    quality: Quality
     vector: VectorArray
     similarity: float | None
 
@@ -71,7 +71,7 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
     Raises NotFound for the collection, Conflict for a reused key, Overloaded, Stopping or DatabaseDown.
     """
     collection = (await parts.database.read(find_collection, request.collection)).id
-    repeatable = _repeatable(request, collection)
+    repeatable = await asyncio.to_thread(_repeatable, request, collection) if request.key else None
     with parts.repeats.hold(repeatable) if repeatable else nullcontext():
         kept = await parts.database.read(parts.repeats.answered, repeatable) if repeatable else None
         if kept is not None:
@@ -79,17 +79,17 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
             return Enrolled(kept["created"], True, kept["body"], parts.galleries.generation)
         with parts.admission.enter(len(request.pictures), Lane.BULK):
             with watch.stage("decode"):
-                opened = await parts.reader.open_all([picture.upload for picture in request.pictures])
+                opened = await parts.reader.open_to_store([picture.upload for picture in request.pictures])
             taken, rejected = _judge(parts, request, opened)
             if not taken:
                 body = {"identity": None, "accepted": [], "rejected": rejected}
                 return Enrolled(False, False, body, parts.galleries.generation)
             with watch.stage("embed"):
-                vectors = await parts.embedder.embed([one.prepared for _, one in taken], Lane.BULK)
+                vectors = await parts.embedder.embed([one.prepared for _, one, _ in taken], Lane.BULK)
             similarities = await _similarities(parts, collection, request.identity, vectors)
             good = [
-                _Good(index, one, vector, similarity)
-                for (index, one), vector, similarity in zip(taken, vectors, similarities, strict=True)
+                _Good(index, stored, one.quality, vector, similarity)
+                for (index, one, stored), vector, similarity in zip(taken, vectors, similarities, strict=True)
             ]
             return await _store(parts, request, collection, good, rejected, repeatable, watch)
 
@@ -99,7 +99,7 @@ async def _store(
     repeatable: Repeatable | None, watch: Stopwatch,
 ) -> Enrolled:  # fmt: skip
     with watch.stage("store"):
-        names = await asyncio.to_thread(parts.store.stage, [one.opened.picture for one in good])
+        names = await asyncio.to_thread(parts.store.stage, [one.stored.picture for one in good])
     parts.fail_point("after-stage-before-commit")
     new = [_new_crop(name, one, request) for name, one in zip(names, good, strict=True)]
 
@@ -133,16 +133,16 @@ async def _store(
 
 def _judge(
     parts: Parts, request: Enrolment, opened: Sequence[Opened | BadPicture]
-) -> tuple[list[tuple[int, Opened]], list[dict[str, Any]]]:
-    taken: list[tuple[int, Opened]] = []
+) -> tuple[list[tuple[int, Opened, Stored]], list[dict[str, Any]]]:
+    taken: list[tuple[int, Opened, Stored]] = []
     rejected: list[dict[str, Any]] = []
     for index, one in enumerate(opened):
         if isinstance(one, BadPicture):
             reasons = [(one.error_code, one.detail)]
         else:
             reasons = parts.gate.reasons(one.quality)
-        if isinstance(one, Opened) and not reasons:
-            taken.append((index, one))
+        if isinstance(one, Opened) and one.stored is not None and not reasons:
+            taken.append((index, one, one.stored))
             continue
         filename = request.pictures[index].upload.filename
         codes, details = [code for code, _ in reasons], "; ".join(detail for _, detail in reasons)
@@ -186,15 +186,14 @@ def _shown(identity: Identity) -> dict[str, Any]:
 
 
 def _new_crop(name: str, one: _Good, request: Enrolment) -> NewCrop:
-    digest = hashlib.sha256(one.opened.picture).hexdigest()
     sighting = request.pictures[one.index].sighting
-    return NewCrop(name, digest, one.opened.media_type, sighting, one.opened.quality, one.vector)
+    return NewCrop(name, one.stored.sha256, one.stored.media_type, sighting, one.quality, one.vector)
 
 
 def _accepted(one: _Good, crop: int, request: Enrolment) -> dict[str, Any]:
     filename = request.pictures[one.index].upload.filename
     return {
-        "index": one.index, "filename": filename, "crop": crop, "quality": asdict(one.opened.quality),
+        "index": one.index, "filename": filename, "crop": crop, "quality": asdict(one.quality),
         "similarity_to_identity": one.similarity,
     }  # fmt: skip
 

@@ -1,11 +1,13 @@
 """From uploaded bytes to something that can be embedded and stored, in threads of its own."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from service.domain import Box, ImageArray, Quality
+from service.embedding.batcher import Lane
 from service.errors import BadPicture
 from service.images.decode import PictureLimits, cut, decode, encode_lossless, sniff
 from service.images.quality import judge
@@ -21,31 +23,39 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """A picture ready to be embedded and stored. Of a frame with a box only the cut-out is left, losslessly."""
+class Stored:
+    """The bytes to store, what they are and their SHA-256: of a frame with a box only the cut-out, losslessly."""
 
     picture: bytes
     media_type: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A picture ready to be embedded, and to be stored where that was asked for."""
+
     prepared: ImageArray  # (height, width, 3), as the network takes it
     quality: Quality
+    stored: Stored | None
 
 
 class PictureReader:
-    """Decodes pictures side by side, as many at once as there are threads."""
+    """Decodes pictures side by side, as many at once as there are threads; bulk has threads of its own, so that it
+    never stands before a query."""
 
     def __init__(self, limits: PictureLimits, prepare: Callable[[ImageArray], ImageArray], *, threads: int) -> None:
         self._limits = limits
         self._prepare = prepare
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._lanes = {lane: ThreadPoolExecutor(threads, thread_name_prefix=f"decode-{lane.name}") for lane in Lane}
 
-    async def open_all(self, uploads: Sequence[Upload]) -> list[Opened | BadPicture]:
-        """Open pictures; each gives itself or the reason why it cannot be taken."""
-        loop = asyncio.get_running_loop()
-        return await asyncio.gather(*(loop.run_in_executor(self._threads, self._open, upload) for upload in uploads))
+    async def open_to_store(self, uploads: Sequence[Upload]) -> list[Opened | BadPicture]:
+        """Open pictures to enrol; each gives itself or the reason why it cannot be taken."""
+        return await self._open_all(uploads, Lane.BULK)
 
-    async def open_each(self, uploads: Sequence[Upload]) -> list[Opened]:
+    async def open_to_query(self, uploads: Sequence[Upload]) -> list[Opened]:
         """Open pictures that must all be good. Raises the first one's BadPicture."""
-        opened = await self.open_all(uploads)
+        opened = await self._open_all(uploads, Lane.QUERY)
         for picture in opened:
             if isinstance(picture, BadPicture):
                 raise picture
@@ -53,14 +63,24 @@ class PictureReader:
 
     def close(self) -> None:
         """End the threads."""
-        self._threads.shutdown()
+        for threads in self._lanes.values():
+            threads.shutdown()
 
-    def _open(self, upload: Upload) -> Opened | BadPicture:
+    async def _open_all(self, uploads: Sequence[Upload], lane: Lane) -> list[Opened | BadPicture]:
+        loop, threads = asyncio.get_running_loop(), self._lanes[lane]
+        return await asyncio.gather(*(loop.run_in_executor(threads, self._open, one, lane) for one in uploads))
+
+    def _open(self, upload: Upload, lane: Lane) -> Opened | BadPicture:
         try:
             image = decode(upload.picture, self._limits)
-            if upload.box is None:
-                return Opened(upload.picture, sniff(upload.picture), self._prepare(image), judge(image))
-            image = cut(image, upload.box)
-            return Opened(encode_lossless(image), "image/png", self._prepare(image), judge(image))
+            if upload.box is not None:
+                image = cut(image, upload.box)
+            stored = _to_store(upload, image) if lane is Lane.BULK else None
+            return Opened(self._prepare(image), judge(image), stored)
         except BadPicture as error:
             return error
+
+
+def _to_store(upload: Upload, image: ImageArray) -> Stored:
+    picture = upload.picture if upload.box is None else encode_lossless(image)
+    return Stored(picture, sniff(picture), hashlib.sha256(picture).hexdigest())

@@ -108,7 +108,7 @@ async def see(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> 
         vectors = await parts.database.read(vectors_of, identity, parts.model.id)
         return Sought(pool(vectors) if len(vectors) else None, without_identity=identity)
     with watch.stage("decode"):
-        opened = await parts.reader.open_each(probe.uploads)
+        opened = await parts.reader.open_to_query(probe.uploads)
     with watch.stage("embed"):
         vectors = await parts.embedder.embed([picture.prepared for picture in opened])
     return Sought(pool(vectors) if len(vectors) > 1 else vectors[0], qualities=tuple(one.quality for one in opened))

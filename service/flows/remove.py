@@ -18,7 +18,7 @@ from service.db.people import (
 )  # fmt: skip
 from service.db.sightings import take_crop, take_crops_in, take_crops_of
 from service.domain import DEFAULT_COLLECTION
-from service.errors import Conflict, NotFound, OutcomeUnknown
+from service.errors import Conflict, NotFound, OutcomeUnknown, ReappearError
 from service.flows.parts import Parts
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
 
 async def empty_outbox(parts: Parts) -> int:
     """Unlink the pictures whose rows are gone; what cannot be unlinked now stays for the next time."""
-    pictures = await parts.database.read(waiting_pictures)
+    pictures = await asyncio.to_thread(parts.database.read_now, waiting_pictures)  # `read` refuses under load
     if not pictures:
         return 0
     parts.fail_point("after-commit-before-unlink")
@@ -102,6 +102,6 @@ async def _remove(parts: Parts, job: Callable[[Connection, ChangeLog], tuple[int
 async def _unlink(parts: Parts) -> None:
     try:
         await empty_outbox(parts)
-    except OSError as error:
+    except (OSError, ReappearError) as error:  # never Overloaded, which says that nothing was done
         log.exception("pictures of removed crops cannot be unlinked")
         raise OutcomeUnknown("removed from rows and index, but pictures cannot be unlinked yet; ask again") from error

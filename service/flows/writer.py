@@ -4,7 +4,7 @@ go to the index in commit order. Nothing is acknowledged before both are done.""
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -18,14 +18,15 @@ from service.index.gallery import Galleries
 
 log = logging.getLogger(__name__)
 
-Job = Callable[[Connection, ChangeLog], Any]
+Value = TypeVar("Value")
+Job = Callable[[Connection, ChangeLog], Value]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Written(Generic[Value]):
     """What a job returned, and the generation that holds its changes."""
 
-    value: Any
+    value: Value
     generation: int
 
 
@@ -44,11 +45,11 @@ class Writer:
         self._model = model
         self._fail_point = fail_point
         self._behind = False
-        self.batcher: Batcher[Job, Written] = Batcher(
+        self.batcher: Batcher[Job[Any], Written[Any]] = Batcher(
             "write", self._commit, max_batch=max_batch, max_waiting=max_waiting, observe=observe
         )
 
-    async def write(self, job: Job) -> Written:
+    async def write(self, job: Job[Value]) -> Written[Value]:
         """Run `job(connection, changes)` in a transaction and wait until its changes are committed and searchable.
 
         Raises what the job raised, DatabaseDown where nothing was kept, OutcomeUnknown where it may have been.
@@ -61,7 +62,7 @@ class Writer:
         if self._behind:
             await self.write(lambda connection, changes: None)
 
-    def _commit(self, jobs: list[Job]) -> list[Written | Exception]:
+    def _commit(self, jobs: list[Job[Any]]) -> list[Written[Any] | Exception]:
         if self._behind:
             self._follow()
         outcomes: list[tuple[Any, int] | Exception] = []
@@ -106,7 +107,7 @@ class Writer:
         self._behind = False
 
 
-def _run(job: Job, connection: Connection, noted: ChangeLog) -> tuple[Any, int] | Exception:
+def _run(job: Job[Any], connection: Connection, noted: ChangeLog) -> tuple[Any, int] | Exception:
     """A job's value and the number of changes up to and with it, or its error with all it did undone."""
     mine = ChangeLog()
     try:
