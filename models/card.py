@@ -37,14 +37,15 @@ The figures on synthetic people say that the network learned what the generator 
 
 ## Thresholds
 
-| decision | cosine at or above | pairs of different people that reach it | pairs of one person that reach it |
+| decision | cosine at or above | strangers whose best candidate reaches it (FPIR) | enrolled people who do (TPIR) |
 |---|---|---|---|
-| match | {match:.3f} | {fpr_match:.1%} | {found_at_match:.1%} |
-| possible | {possible:.3f} | {fpr_possible:.1%} | {found_at_possible:.1%} |
+| match | {match:.3f} | {fpir_match:.1%} | {tpir_match:.1%} |
+| possible | {possible:.3f} | {fpir_possible:.1%} | {tpir_possible:.1%} |
 
-They rest on {made_on} **synthetic** identities and on pairs across 4 cameras, the same people as in the table. No
-threshold carries over to other cameras: calibrate on pairs of your own before you trust a decision. The more people
-are enrolled, the likelier a stranger passes: with a pair-level rate p and N identities, about 1 − (1 − p)^N do.
+They rest on {strangers:,} **synthetic** identities that are neither trained on nor in the table, each asked for once
+in a gallery of {gallery} people, two crops of each, from another camera. No threshold carries over to other cameras:
+calibrate on people of your own before you trust a decision. And none carries over to a larger gallery: where a share p
+of strangers passes with {gallery} people enrolled, about 1 − (1 − p)^k do with k times as many.
 
 ## Limits
 
@@ -57,7 +58,7 @@ are enrolled, the likelier a stranger passes: with a pair-level rate p and N ide
 
 
 def write_card(
-    folder: Path, run: dict[str, Any], table: list[str], manifest: Manifest, thresholds: dict[str, float]
+    folder: Path, run: dict[str, Any], table: list[str], judged: int, manifest: Manifest, thresholds: dict[str, float]
 ) -> None:
     """Write MODEL_CARD.md from the run's record, the table of figures and the thresholds."""
     flags, steps = run["flags"], run["scores"][-1][0]  # the steps taken, which a run that was stopped has fewer of
@@ -76,9 +77,11 @@ def write_card(
         threads=flags["threads"],
         seed=flags["seed"],
         table="\n".join(table),
-        made_on=manifest.thresholds.identities,
-        fpr_match=manifest.thresholds.fpr_match,
-        fpr_possible=manifest.thresholds.fpr_possible,
+        made_on=judged,
+        strangers=manifest.thresholds.identities,
+        gallery=manifest.thresholds.gallery,
+        fpir_match=manifest.thresholds.fpir_match,
+        fpir_possible=manifest.thresholds.fpir_possible,
         **thresholds,
     )
     (folder / "MODEL_CARD.md").write_text(card)

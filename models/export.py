@@ -107,9 +107,11 @@ def write_golden(folder: Path) -> list[float]:
 
 
 def write_manifest(
-    folder: Path, thresholds: Thresholds, identities: int, fprs: tuple[float, float], made_from: str
+    folder: Path, thresholds: Thresholds, people: tuple[int, int], fpirs: tuple[float, float], made_from: str
 ) -> None:
-    """Write manifest.json beside model.onnx and golden.png, last of all, and read it back as the service does."""
+    """`people` are those the thresholds rest on, and those of them in the gallery.
+
+    Write manifest.json beside model.onnx and golden.png, last of all, and read it back as the service does."""
     manifest = {
         "format": 1,
         "name": "reid-default",
@@ -128,9 +130,10 @@ def write_manifest(
         "thresholds": {
             "match": round(thresholds.match, 4),
             "possible": round(thresholds.possible, 4),
-            "identities": identities,
-            "fpr_match": fprs[0],
-            "fpr_possible": fprs[1],
+            "identities": people[0],
+            "gallery": people[1],
+            "fpir_match": fpirs[0],
+            "fpir_possible": fpirs[1],
             "made_from": made_from,
         },
     }

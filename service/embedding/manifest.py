@@ -46,9 +46,12 @@ class Thresholds(_Part):
 
     match: float = pydantic.Field(ge=-1, le=1)
     possible: float = pydantic.Field(ge=-1, le=1)
-    identities: int = pydantic.Field(gt=0, description="number of unseen identities they were measured on")
-    fpr_match: float = pydantic.Field(gt=0, lt=1, description="share of impostor pairs at or above `match`")
-    fpr_possible: float = pydantic.Field(gt=0, lt=1, description="share of impostor pairs at or above `possible`")
+    identities: int = pydantic.Field(gt=0, description="how many unseen people they rest on")
+    gallery: int = pydantic.Field(
+        gt=0, description="how many people were enrolled; more make strangers pass more often"
+    )
+    fpir_match: float = pydantic.Field(gt=0, lt=1, description="share of strangers whose best candidate is a match")
+    fpir_possible: float = pydantic.Field(gt=0, lt=1, description="share of strangers whose best is at least possible")
     made_from: str
 
 

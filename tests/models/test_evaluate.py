@@ -12,13 +12,14 @@ from models.people.crowd import Picture
 CAMERAS = 3
 
 
+def grey(shade: int) -> NDArray[np.uint8]:
+    """A picture of one grey."""
+    return np.full((8, 4, 3), shade, np.uint8)
+
+
 def crowd(people: int) -> list[Picture]:
     """Pictures of a single colour, a grey per person, from each camera."""
-    return [
-        Picture(np.full((8, 4, 3), 10 * who, np.uint8), who, camera)
-        for who in range(people)
-        for camera in range(CAMERAS)
-    ]
+    return [Picture(grey(10 * who), who, camera) for who in range(people) for camera in range(CAMERAS)]
 
 
 def by_angle(images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -35,10 +36,17 @@ def test_vectors_that_follow_the_person_get_full_marks() -> None:
 
 def test_thresholds_let_through_the_share_of_strangers_they_are_asked_for() -> None:
     pictures = crowd(12)
-    thresholds = calibrate(by_angle, pictures, fpr_match=0.01, fpr_possible=0.5)
-    assert thresholds.match == pytest.approx(np.cos(np.radians(10)), abs=1e-3)  # neighbours are a sixth of all pairs
-    assert thresholds.possible < thresholds.match
-    assert thresholds.found_at_match == 1
+    thresholds = calibrate(by_angle, pictures, fpir_match=0.01, fpir_possible=0.5)
+    assert thresholds.match == pytest.approx(np.cos(np.radians(10)), abs=1e-3)  # the best stranger is a neighbour
+    assert thresholds.possible <= thresholds.match
+    assert thresholds.tpir_match == 1
+
+
+def test_people_of_another_group_are_no_strangers_to_a_gallery() -> None:
+    near = [Picture(grey(10), 0, 0), Picture(grey(10), 0, 1), Picture(grey(80), 1, 0), Picture(grey(80), 1, 1)]
+    far = [Picture(grey(11), 2, 10), Picture(grey(11), 2, 11), Picture(grey(81), 3, 10), Picture(grey(81), 3, 11)]
+    thresholds = calibrate(by_angle, near + far, fpir_match=0.01, fpir_possible=0.5)
+    assert thresholds.match == pytest.approx(np.cos(np.radians(70)), abs=1e-3)
 
 
 def test_the_table_has_a_row_for_network_and_histogram_of_each_set() -> None:

@@ -54,7 +54,7 @@ def test_a_file_that_gives_other_vectors_is_refused_and_not_written(exported: Pa
 
 def test_a_written_folder_is_one_the_service_accepts(exported: Path) -> None:
     folder = exported.parent
-    write_manifest(folder, Thresholds(0.7, 0.5, 0.9, 0.99), 200, (0.001, 0.01), "a test")
+    write_manifest(folder, Thresholds(0.7, 0.5, 0.9, 0.99), (1000, 250), (0.01, 0.1), "a test")
     model = OnnxModel(folder, provider="cpu", threads=1)
     image = np.random.default_rng(2).integers(0, 256, (192, 80, 3), dtype=np.uint8)
     with torch.inference_mode():
