@@ -56,7 +56,7 @@ def test_every_command_works_as_written(port: int) -> None:
 def test_the_default_extractor_can_be_made_again(tmp_path: Path) -> None:
     others = {command for command in COMMANDS if not command.startswith("curl ")}
     assert others == {"make serve", "make test", "make train-default"}
-    few = f"--out {tmp_path / 'model'} --run {tmp_path / 'run'} --steps 2 --identities 16"
+    few = f"--out {tmp_path / 'model'} --run {tmp_path / 'run'} --steps 2 --identities 32 --judged 8"
     done = subprocess.run(
         ["make", "train-default", f"TRAIN={few}"], cwd=ROOT, capture_output=True, timeout=INSTALL_TIMEOUT_S, check=False
     )

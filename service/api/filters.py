@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from service.api.fields import Moment, check_label, check_value
+from service.api.fields import Moment, check_label, check_text, check_value
 from service.domain import MAX_FILTERED_CHARS, Condition, Scalar
 from service.errors import BadInput
 
@@ -70,12 +70,22 @@ def _scalar(name: str, value: Any) -> Scalar:
             return _moment.validate_python(value)  # type: ignore[no-any-return]
         except ValidationError as error:
             raise BadInput(f"filter: captured_at: {error.errors()[0]['msg']}") from error
-    if not isinstance(value, str | int | float) or (name in CROP_FIELDS and not isinstance(value, str)):
+    if isinstance(value, str):
+        return _text(name, value)
+    if name in CROP_FIELDS or not isinstance(value, int | float):
         raise BadInput(f"filter: {name} compares with text{'' if name in CROP_FIELDS else ', numbers, true or false'}")
     try:
         check_value(value)
     except ValueError as error:
         raise BadInput(f"filter: {name}: {error}") from error
-    if isinstance(value, str) and len(value) > MAX_FILTERED_CHARS:
-        raise BadInput(f"filter: {name}: texts of more than {MAX_FILTERED_CHARS} characters cannot be filtered on")
     return value
+
+
+def _text(name: str, value: str) -> str:
+    """A text as it was when it was enrolled: labels in NFC."""
+    if len(value) > MAX_FILTERED_CHARS:
+        raise BadInput(f"filter: {name}: texts of more than {MAX_FILTERED_CHARS} characters cannot be filtered on")
+    try:
+        return check_label(value) if name in CROP_FIELDS else check_text(value)
+    except ValueError as error:
+        raise BadInput(f"filter: {name}: {error}") from error

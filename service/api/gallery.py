@@ -164,8 +164,7 @@ async def patch_identity(
 ) -> Identity:
     """Change name and attributes by a JSON merge patch."""
     change = parse(PatchIdentity, await read_json(request))
-    patch = Patch("name" in change.model_fields_set, change.name, change.attributes or {})
-    return show_identity(await edit.patch_identity(parts, collection, identity, patch))
+    return show_identity(await edit.patch_identity(parts, collection, identity, _patch(change)))
 
 
 @router.delete("/{identity}")
@@ -216,9 +215,13 @@ def _enrolment(body: Body, key: str | None) -> enrol.Enrolment:
         images = [SentImage.model_construct(image=one.picture, filename=one.filename) for one in body.pictures]
     if not 1 <= len(images) <= MAX_PICTURES:
         raise BadInput(f"a request has 1–{MAX_PICTURES} pictures, this one {len(images)}")
-    patch = Patch("name" in fields.model_fields_set, fields.name, fields.attributes or {})
     pictures = [_new_picture(one, fields) for one in images]
-    return enrol.Enrolment(fields.collection, fields.identity, patch, pictures, key)
+    return enrol.Enrolment(fields.collection, fields.identity, _patch(fields), pictures, key)
+
+
+def _patch(sent: EnrolFields | PatchIdentity) -> Patch:
+    attributes = sent.attributes if "attributes" in sent.model_fields_set else {}
+    return Patch("name" in sent.model_fields_set, sent.name, attributes)
 
 
 def _new_picture(one: SentImage, fields: EnrolFields) -> enrol.NewPicture:

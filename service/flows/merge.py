@@ -14,11 +14,11 @@ MAX_NESTING = 4
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """`name` counts only where `sets_name`; a None in attributes removes the key."""
+    """`name` counts only where `sets_name`; a None in attributes removes the key, and None for them all removes all."""
 
     sets_name: bool = False
     name: str | None = None
-    attributes: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] | None = field(default_factory=dict)
 
     def merged_name(self, current: str | None) -> str | None:
         """The name after the patch."""
@@ -26,7 +26,7 @@ class Patch:
 
     def merged_attributes(self, current: dict[str, Any]) -> dict[str, Any]:
         """The attributes after the patch. Raises BadInput where they become too many or too large."""
-        merged = _merge(current, self.attributes)
+        merged = {} if self.attributes is None else _merge(current, self.attributes)
         if len(merged) > MAX_ATTRIBUTES:
             raise BadInput(f"an identity has at most {MAX_ATTRIBUTES} attributes, this would make {len(merged)}")
         if len(orjson.dumps(merged)) > MAX_BYTES:
