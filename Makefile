@@ -13,7 +13,7 @@ serve: .venv/serve  ## start the service on http://127.0.0.1:8000
 	@exec $(IN)/python -m service --migrate
 
 test: .venv/test  ## run all tests, with coverage
-	$(IN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(IN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered
 
 check: .venv/test  ## lint, formatting, types, layers
 	$(IN)/ruff check .
@@ -39,11 +39,11 @@ train-default: .venv/train  ## make models/default again: synthetic people, trai
 
 .venv/train: .venv/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) -e '.[cpu,train]'
-	@touch $@
+	@touch .venv/serve $@
 
 .venv/test: .venv/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) -e '.[cpu,train,test]'
-	@touch $@
+	@touch .venv/serve .venv/train $@
 
 evaluate: .venv/train  ## judge models/default by the Market-1501 protocol
 	$(IN)/python -m models.evaluate
