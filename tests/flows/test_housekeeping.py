@@ -1,0 +1,82 @@
+"""What is put right in the background."""
+
+from datetime import UTC, datetime, timedelta
+
+from fastapi.testclient import TestClient
+from sqlalchemy import select, update
+
+from service.db.outbox import waiting_pictures
+from service.db.tables import idempotency
+from service.flows.housekeeping import put_right
+from service.flows.parts import Parts
+from tests.pictures import jpeg
+
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+def parts_of(client: TestClient) -> Parts:
+    parts: Parts = client.app_state["parts"]
+    return parts
+
+
+def read_only(names: list[str]) -> None:
+    """Instead of the store's `unlink`: a disk that refuses."""
+    raise OSError("the disk is read-only")
+
+
+def tidy(client: TestClient) -> None:
+    """One round of housekeeping, on the service's own event loop."""
+    assert client.portal is not None
+    client.portal.call(put_right, parts_of(client))
+
+
+def test_pictures_of_doubtful_enrolments_are_kept_where_a_row_names_them_and_dropped_elsewhere(
+    client: TestClient,
+) -> None:
+    parts = parts_of(client)
+    crop = client.post("/gallery", content=jpeg(1), headers=JPEG).json()["accepted"][0]["crop"]
+    (orphan,) = parts.store.stage([b"never committed"])
+    parts.doubtful.add(orphan)
+    tidy(client)
+    assert parts.store.staged() == []
+    assert parts.doubtful == set()
+    assert client.get(f"/crops/{crop}/picture").content == jpeg(1)
+
+
+def test_pictures_that_could_not_be_unlinked_are_unlinked_later(client: TestClient) -> None:
+    parts = parts_of(client)
+    client.post("/gallery?identity=p", content=jpeg(1), headers=JPEG)
+    unlink = parts.store.unlink
+
+    parts.store.unlink = read_only
+    answer = client.delete("/gallery/p")
+    assert (answer.status_code, answer.json()["error"]) == (503, "OUTCOME_UNKNOWN")
+    assert client.get("/gallery/p").status_code == 404
+    parts.store.unlink = unlink
+    tidy(client)
+    assert list(parts.store.names()) == []
+    assert parts.database.read_now(waiting_pictures) == []
+
+
+def test_a_removal_that_is_asked_for_again_unlinks_what_the_first_left(client: TestClient) -> None:
+    parts = parts_of(client)
+    client.post("/gallery?identity=p", content=jpeg(1), headers=JPEG)
+    unlink = parts.store.unlink
+    parts.store.unlink = read_only
+    assert client.delete("/gallery/p").status_code == 503
+    parts.store.unlink = unlink
+    assert client.delete("/gallery/p").status_code == 404
+    assert list(parts.store.names()) == []
+
+
+def test_answers_are_forgotten_when_their_time_is_over(client: TestClient) -> None:
+    parts = parts_of(client)
+    client.post("/gallery", content=jpeg(1), headers={**JPEG, "Idempotency-Key": "k"})
+    tidy(client)
+    count = parts.database.read_now(lambda connection: len(connection.execute(select(idempotency)).all()))
+    assert count == 1
+    with parts.database.begin() as connection:
+        connection.execute(update(idempotency).values(created_at=datetime.now(UTC) - timedelta(hours=25)))
+    tidy(client)
+    count = parts.database.read_now(lambda connection: len(connection.execute(select(idempotency)).all()))
+    assert count == 0
