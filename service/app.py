@@ -19,7 +19,7 @@ from service.api.errors import answer_errors
 from service.api.guards import Guard
 from service.api.openapi import describe
 from service.config import LOOPBACK, Settings
-from service.db.changes import database_uuid, ensure_meta, ensure_model
+from service.db.changes import database_uuid, ensure_meta, ensure_model, wait_for_commits
 from service.db.engine import Database
 from service.db.schema import check_revision
 from service.domain import Thresholds
@@ -111,6 +111,7 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
     database.claim()
     with database.begin() as connection:
         ensure_meta(connection)
+        wait_for_commits(connection)
         model_id = ensure_model(connection, manifest.name, manifest.sha256, manifest.output.dim)
         uuid = database_uuid(connection)
     lock.claim_for(uuid)

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[URL]:
-    """A PostgreSQL server: the configured one, else a real one that a package brings; all processes of a run share it."""
+    """A PostgreSQL server: the configured one, else one that a package brings, shared by all processes of a run."""
     configured = os.environ.get("REAPPEAR_TEST_DATABASE_URL")
     if configured:
         yield make_url(configured).set(drivername="postgresql+psycopg")

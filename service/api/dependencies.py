@@ -31,7 +31,8 @@ async def known_query(request: Request) -> None:
     unknown = sorted(set(request.query_params) - known)
     if unknown:
         allowed = ", ".join(sorted(known)) or "none"
-        raise BadInput(f"unknown query parameters: {', '.join(unknown)}; known are: {allowed}")
+        some = ", ".join(name[:64] for name in unknown[:5])
+        raise BadInput(f"unknown query parameters: {some}; known are: {allowed}")
 
 
 async def stopwatch(request: Request) -> Stopwatch:

@@ -134,7 +134,7 @@ class _Exchange:
     async def check_length(self, headers: Headers) -> None:
         """Refuse a body that says itself that it is too large, before any of it is kept."""
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) <= self._guard.max_body_bytes:
+        if not (length.isascii() and length.isdigit()) or int(length) <= self._guard.max_body_bytes:
             return
         await self._drain()
         raise self._guard.too_large()

@@ -71,6 +71,12 @@ def ensure_meta(connection: Connection) -> None:
         connection.execute(insert(meta).values(id=1, database_uuid=uuid.uuid4().hex, epoch=1, generation=0))
 
 
+def wait_for_commits(connection: Connection) -> None:
+    """Wait for a commit that PostgreSQL may still be busy with although its connection is gone, or its service dead: it
+    holds the counter's row to its end. Before that what it wrote looks as if it were never committed."""
+    connection.execute(select(meta.c.id).with_for_update())
+
+
 def ensure_model(connection: Connection, name: str, sha256: str, dim: int) -> int:
     """The id of a model version, written where it is new."""
     known = select(models.c.id).where(models.c.name == name, models.c.sha256 == sha256)

@@ -36,6 +36,7 @@ async def settle_doubtful(parts: Parts) -> None:
     names = sorted(parts.doubtful)
     if not names:
         return
+    await parts.writer.catch_up()  # which waits for the commits of these names
     known = await parts.database.read(known_pictures, names)
     await asyncio.to_thread(parts.store.publish, sorted(known))
     await asyncio.to_thread(parts.store.discard, [name for name in names if name not in known])

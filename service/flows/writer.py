@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from service.db.changes import ChangeLog, changes_after, record
+from service.db.changes import ChangeLog, changes_after, record, wait_for_commits
 from service.db.engine import Database
 from service.domain import Change
 from service.embedding.batcher import Batcher
@@ -101,7 +101,9 @@ class Writer:
             raise OutcomeUnknown("it was kept, but cannot be searched yet; try again later") from error
 
     def _follow(self) -> None:
-        missed = self._database.read_now(changes_after, self._galleries.generation, self._model)
+        with self._database.begin() as connection:
+            wait_for_commits(connection)
+            missed = changes_after(connection, self._galleries.generation, self._model)
         log.warning("catching up with the database", extra={"changes": len(missed)})
         self._galleries.apply(missed)
         self._behind = False
