@@ -1,0 +1,330 @@
+"""Pictures of every kind become the same upright RGB array, or are refused; nothing else ever happens."""
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+
+from service.domain import Box
+from service.errors import (
+    BadPicture,
+    BoxOutside,
+    CorruptPicture,
+    EmptyPicture,
+    PictureTooLarge,
+    ReappearError,
+    UnsupportedFormat,
+)
+from service.images.decode import PictureLimits, cut, decode, encode_lossless, sniff
+from tests.pictures import encode, person
+
+LIMITS = PictureLimits(max_bytes=1_000_000, max_pixels=1_000_000)
+JPEG_ERROR = 12  # mean difference in 8-bit levels that a JPEG of quality 92 may make
+
+
+def saved(picture: Image.Image, form: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format=form, **options)
+    return buffer.getvalue()
+
+
+def flag(height: int = 96, width: int = 64) -> NDArray[np.uint8]:
+    """Four quarters in four colours, so that every turn and mirroring shows."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, : width // 2] = (220, 30, 30)
+    image[: height // 2, width // 2 :] = (30, 220, 30)
+    image[height // 2 :, : width // 2] = (30, 30, 220)
+    image[height // 2 :, width // 2 :] = (230, 230, 40)
+    return image
+
+
+def difference(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    assert a.shape == b.shape
+    return float(np.abs(a.astype(int) - b.astype(int)).mean())
+
+
+FLAG = Image.fromarray(flag())
+GRAY = np.asarray(FLAG.convert("L"))
+
+
+@pytest.mark.parametrize(
+    ("picture", "media_type", "error"),
+    [
+        (saved(FLAG, "JPEG", quality=95), "image/jpeg", 4),
+        (saved(FLAG, "JPEG", quality=95, progressive=True), "image/jpeg", 4),
+        (saved(FLAG, "JPEG", quality=95, subsampling=2), "image/jpeg", 4),
+        (saved(FLAG, "JPEG", quality=95, keep_rgb=True), "image/jpeg", 4),
+        (saved(FLAG, "PNG"), "image/png", 0),
+        (saved(FLAG, "PNG", interlace=1), "image/png", 0),
+        (saved(FLAG.convert("RGBA"), "PNG"), "image/png", 0),
+        (saved(FLAG.quantize(16), "PNG"), "image/png", 3),
+        (saved(FLAG, "WEBP", quality=95), "image/webp", 6),
+        (saved(FLAG, "WEBP", lossless=True), "image/webp", 0),
+        (saved(FLAG.convert("RGBA"), "WEBP", lossless=True), "image/webp", 0),
+        (saved(FLAG, "WEBP", lossless=True, save_all=True, append_images=[FLAG.rotate(180)]), "image/webp", 0),
+        (saved(FLAG, "PNG", save_all=True, append_images=[FLAG.rotate(180)]), "image/png", 0),
+        (saved(FLAG, "JPEG", quality=95) + b"what follows the picture", "image/jpeg", 4),
+    ],
+    ids=[
+        "JPEG", "progressive JPEG", "subsampled JPEG", "RGB JPEG", "PNG", "interlaced PNG", "opaque RGBA PNG",
+        "palette PNG", "WebP", "lossless WebP", "RGBA WebP", "animated WebP", "animated PNG", "JPEG and more",
+    ],
+)  # fmt: skip
+def test_every_kind_of_picture_shows_the_same_flag(picture: bytes, media_type: str, error: float) -> None:
+    image = decode(picture, LIMITS)
+    assert image.dtype == np.uint8
+    assert difference(image, flag()) <= error
+    assert sniff(picture) == media_type
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected", "error"),
+    [
+        (saved(FLAG.convert("L"), "JPEG", quality=95), GRAY, 3),
+        (saved(FLAG.convert("L"), "PNG"), GRAY, 0),
+        (saved(FLAG.convert("LA"), "PNG"), GRAY, 0),
+        (saved(Image.fromarray(GRAY.astype(np.uint16) * 257), "PNG"), GRAY, 0),
+        (saved(FLAG.convert("1", dither=Image.Dither.NONE), "PNG"), np.where(GRAY > 127, 255, 0), 0),
+    ],
+    ids=["JPEG", "PNG", "PNG with alpha", "16-bit PNG", "1-bit PNG"],
+)
+def test_a_grey_picture_has_three_equal_channels_in_its_own_brightness(
+    picture: bytes, expected: NDArray[np.uint8], error: float
+) -> None:
+    image = decode(picture, LIMITS)
+    assert (image[..., 0] == image[..., 1]).all()
+    assert (image[..., 0] == image[..., 2]).all()
+    assert difference(image[..., 0], expected.astype(np.uint8)) <= error
+
+
+def test_a_16_bit_colour_png_keeps_its_colours() -> None:
+    head = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    row = b"\x00" + struct.pack(">6H", 0xFF00, 0x8000, 0x0100, 0x0000, 0xFFFF, 0x4242)
+    image = decode(png_of([(b"IHDR", head), (b"IDAT", zlib_of(row)), (b"IEND", b"")]), LIMITS)
+    assert difference(image, np.array([[[255, 128, 1], [0, 255, 66]]], np.uint8)) <= 1
+
+
+def test_a_cmyk_jpeg_shows_its_colours_and_not_their_negative() -> None:
+    image = decode(saved(FLAG.convert("CMYK"), "JPEG", quality=95), LIMITS)
+    assert difference(image, flag()) <= JPEG_ERROR
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP"])
+def test_what_is_transparent_becomes_mid_grey(form: str) -> None:
+    picture = FLAG.convert("RGBA")
+    alpha = np.full((96, 64), 255, np.uint8)
+    alpha[:, :32] = 0
+    picture.putalpha(Image.fromarray(alpha))
+    image = decode(saved(picture, form, lossless=True) if form == "WEBP" else saved(picture, form), LIMITS)
+    assert (image[:, :32] == 128).all()
+    assert (image[:, 32:] == flag()[:, 32:]).all()
+
+
+def test_half_transparent_pixels_are_blended_and_palettes_may_be_transparent() -> None:
+    half = Image.new("RGBA", (4, 4), (0, 0, 0, 127))
+    assert np.abs(decode(saved(half, "PNG"), LIMITS).astype(int) - 64).max() <= 1
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([250, 0, 0, 0, 250, 0])
+    palette.putpixel((0, 0), 0)
+    image = decode(saved(palette, "PNG", transparency=0), LIMITS)
+    assert image[0, 0].tolist() == [128, 128, 128]
+    assert image[1, 1].tolist() == [0, 250, 0]
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        (1, flag()),
+        (2, flag()[:, ::-1]),
+        (3, flag()[::-1, ::-1]),
+        (4, flag()[::-1]),
+        (5, flag().transpose(1, 0, 2)),
+        (6, np.rot90(flag())),  # the camera was turned clockwise, so the picture lies counter-clockwise
+        (7, flag()[::-1, ::-1].transpose(1, 0, 2)),
+        (8, np.rot90(flag(), 3)),
+    ],
+)
+def test_a_picture_stands_upright_by_each_of_the_eight_orientations(
+    orientation: int, stored: NDArray[np.uint8], form: str
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 95} if form != "PNG" else {}
+    picture = saved(Image.fromarray(np.ascontiguousarray(stored)), form, exif=exif, **options)
+    assert difference(decode(picture, LIMITS), flag()) <= JPEG_ERROR
+
+
+def test_a_turned_grey_or_cmyk_or_transparent_picture_stands_upright_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    lying = Image.fromarray(np.ascontiguousarray(np.rot90(flag())))
+    assert decode(saved(lying.convert("L"), "JPEG", exif=exif), LIMITS).shape == (96, 64, 3)
+    cmyk = decode(saved(lying.convert("CMYK"), "JPEG", exif=exif, quality=95), LIMITS)
+    assert difference(cmyk, flag()) <= JPEG_ERROR
+    assert difference(decode(saved(lying.convert("RGBA"), "PNG", exif=exif), LIMITS), flag()) == 0
+
+
+def with_exif(entries: list[tuple[int, int, int, bytes]]) -> bytes:
+    """A JPEG with an EXIF segment of our own making: entries of tag, kind, count and value."""
+    fields = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    segment = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + fields + b"\0\0\0\0"
+    picture = saved(Image.fromarray(np.ascontiguousarray(np.rot90(flag()))), "JPEG", quality=95)
+    return picture[:2] + b"\xff\xe1" + struct.pack(">H", len(segment) + 2) + segment + picture[2:]
+
+
+LIES_ON_ITS_SIDE = (0x0112, 3, 1, b"\6\0\0\0")
+ODD_TAGS = {
+    "a width in bytes": (0x0100, 1, 1, b"\6\0\0\0"),
+    "a width below zero": (0x0100, 6, 1, b"\xff\xff\xff\xff"),
+    "a width of 64 bits": (0x0100, 16, 1, b"\6\0\0\0"),
+    "a description that is a number": (0x010E, 11, 1, b"\6\0\0\0"),
+    "a resolution that is a text": (0x011A, 2, 1, b"\6\0\0\0"),
+    "XMP that is a number": (0x02BC, 11, 1, b"\6\0\0\0"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_TAGS)
+def test_one_odd_exif_tag_does_not_keep_a_picture_from_standing_upright(odd: str) -> None:
+    entries = sorted([LIES_ON_ITS_SIDE, ODD_TAGS[odd]])
+    assert difference(decode(with_exif(entries), LIMITS), flag()) <= JPEG_ERROR
+
+
+@pytest.mark.parametrize("orientation", [b"\0\0\0\0", b"\x09\0\0\0", b"\xff\xff\0\0"])
+def test_an_orientation_that_does_not_exist_turns_nothing(orientation: bytes) -> None:
+    assert decode(with_exif([(0x0112, 3, 1, orientation)]), LIMITS).shape == (64, 96, 3)
+
+
+@pytest.mark.parametrize(
+    ("picture", "error"),
+    [
+        (b"", EmptyPicture),
+        (b"text", UnsupportedFormat),
+        (b"\xff\xd8", UnsupportedFormat),
+        (encode(flag(), "GIF"), UnsupportedFormat),
+        (encode(flag(), "BMP"), UnsupportedFormat),
+        (encode(flag(), "TIFF"), UnsupportedFormat),
+        (encode(flag(), "ICO"), UnsupportedFormat),
+        (encode(flag(), "PPM"), UnsupportedFormat),
+        (b"RIFF\x24\x00\x00\x00WAVEfmt ", UnsupportedFormat),
+        (b"%PDF-1.7", UnsupportedFormat),
+        (b"\xff\xd8\xff", CorruptPicture),
+        (b"\x89PNG\r\n\x1a\n", CorruptPicture),
+        (b"RIFF\x24\x00\x00\x00WEBPVP8 ", CorruptPicture),
+    ],
+    ids=lambda value: repr(value[:12]) if isinstance(value, bytes) else value.__name__,
+)
+def test_only_jpeg_png_and_webp_are_taken(picture: bytes, error: type[ReappearError]) -> None:
+    with pytest.raises(error):
+        decode(picture, LIMITS)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9, 0.98])
+@pytest.mark.parametrize(
+    "picture",
+    [
+        saved(Image.fromarray(person(1)), "JPEG"), saved(Image.fromarray(person(1)), "JPEG", progressive=True),
+        saved(Image.fromarray(person(1)).convert("CMYK"), "JPEG"), saved(Image.fromarray(person(1)), "PNG"),
+        saved(Image.fromarray(person(1)), "WEBP"), saved(Image.fromarray(person(1)), "WEBP", lossless=True),
+    ],
+    ids=["JPEG", "progressive JPEG", "CMYK JPEG", "PNG", "WebP", "lossless WebP"],
+)  # fmt: skip
+def test_a_picture_cut_short_is_refused_wherever_it_ends(picture: bytes, share: float) -> None:
+    with pytest.raises(CorruptPicture, match="cut short"):
+        decode(picture[: int(len(picture) * share)], LIMITS)
+
+
+def png_of(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def zlib_of(data: bytes) -> bytes:
+    return zlib.compress(data)
+
+
+@pytest.mark.parametrize(("width", "height"), [(30_000, 30_000), (12_000, 12_000), (1001, 1000), (2**31 - 1, 1)])
+def test_a_png_header_that_promises_too_many_pixels_is_refused_before_any_is_decoded(width: int, height: int) -> None:
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    with pytest.raises(PictureTooLarge, match="1,000,000"):
+        decode(png_of([(b"IHDR", head), (b"IDAT", zlib_of(b"\0" * 99))]), LIMITS)
+
+
+def test_limits_hold_for_each_format_and_allow_exactly_what_they_say() -> None:
+    exact = PictureLimits(max_bytes=1_000_000, max_pixels=96 * 64)
+    less = PictureLimits(max_bytes=1_000_000, max_pixels=96 * 64 - 1)
+    for form in ("JPEG", "PNG", "WEBP"):
+        picture = encode(flag(), form)
+        assert decode(picture, exact).shape == (96, 64, 3)
+        with pytest.raises(PictureTooLarge, match="64×96"):
+            decode(picture, less)
+        assert decode(picture, PictureLimits(len(picture), 10_000)).shape == (96, 64, 3)
+        with pytest.raises(PictureTooLarge, match="bytes"):
+            decode(picture, PictureLimits(len(picture) - 1, 10_000))
+
+
+def test_a_text_chunk_that_unpacks_to_much_more_than_it_weighs_is_refused() -> None:
+    head = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    bomb = b"comment\0\0" + zlib_of(b"\0" * 100_000_000)
+    assert len(bomb) < 200_000
+    chunks = [(b"IHDR", head), (b"zTXt", bomb), (b"IDAT", zlib_of(b"\0\1\2\3")), (b"IEND", b"")]
+    with pytest.raises(CorruptPicture):
+        decode(png_of(chunks), LIMITS)
+
+
+EXIF = Image.Exif()
+EXIF[0x0112], EXIF[0x010E] = 6, "hello"
+SMALL = Image.fromarray(person(1, height=24, width=12))
+SEEDS = [
+    saved(SMALL, "JPEG", exif=EXIF), saved(SMALL, "JPEG", progressive=True), saved(SMALL.convert("CMYK"), "JPEG"),
+    saved(SMALL, "PNG", exif=EXIF), saved(SMALL.quantize(8), "PNG", transparency=0), saved(SMALL, "WEBP", exif=EXIF),
+    saved(SMALL, "WEBP", lossless=True),
+]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of what it repairs
+@settings(max_examples=300, deadline=None)
+@given(
+    seed=st.sampled_from(SEEDS),
+    changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255), st.integers(0, 3)), min_size=1, max_size=8),
+)
+def test_a_damaged_picture_is_decoded_or_refused_and_never_fails(
+    seed: bytes, changes: list[tuple[float, int, int]]
+) -> None:
+    picture = bytearray(seed)
+    for place, value, removed in changes:
+        at = int(place * (len(picture) - 1))
+        picture[at : at + 1 + removed] = bytes([value])
+    try:
+        image = decode(bytes(picture), LIMITS)
+    except BadPicture:
+        return
+    assert image.dtype == np.uint8
+    assert image.ndim == 3
+    assert image.shape[2] == 3
+
+
+@pytest.mark.parametrize("box", [Box(0, 0, 64, 96), Box(10, 20, 30, 40), Box(63, 95, 1, 1), Box(0, 0, 1, 1)])
+def test_a_box_cuts_exactly_its_pixels_and_they_survive_being_stored(box: Box) -> None:
+    image = person(3, height=96, width=64)
+    part = cut(image, box)
+    assert (part == image[box.y : box.y + box.height, box.x : box.x + box.width]).all()
+    assert (decode(encode_lossless(part), LIMITS) == part).all()
+    assert sniff(encode_lossless(part)) == "image/png"
+
+
+@pytest.mark.parametrize(
+    "box", [Box(60, 0, 5, 5), Box(0, 92, 5, 5), Box(-1, 0, 5, 5), Box(0, -1, 5, 5), Box(64, 0, 1, 1)]
+)
+def test_a_box_that_leaves_the_image_is_refused(box: Box) -> None:
+    with pytest.raises(BoxOutside, match="64×96"):
+        cut(flag(), box)

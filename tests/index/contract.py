@@ -1,0 +1,328 @@
+"""What every VectorIndex must do, whatever engine it rests on. An engine joins with a subclass that gives `make_index`:
+
+class TestMyEngine(VectorIndexContract):
+    @pytest.fixture(params=[...])
+    def make_index(self, request): return lambda dim: MyEngine(dim, ...)
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from service.domain import CropIds, VectorArray, VectorIndex
+from tests.index.brute_force import BruteForce, check_answer
+
+MakeIndex = Callable[[int], VectorIndex]
+
+DIM = 8
+LARGE_DIM = 512
+RACE_S = 0.8
+
+
+class VectorIndexContract:
+    """Subclass it, and give `make_index`."""
+
+    tolerance = 1e-6  # a float16 engine sets a larger one
+
+    @pytest.fixture
+    def make_index(self) -> MakeIndex:
+        raise NotImplementedError
+
+    def test_any_sequence_of_changes_is_searched_as_by_brute_force(self, make_index: MakeIndex) -> None:
+        run_state_machine_as_test(
+            lambda: _Changes(make_index, self.tolerance),
+            settings=settings(
+                max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            ),
+        )
+
+    def test_an_empty_index_finds_nothing(self, make_index: MakeIndex) -> None:
+        index = make_index(DIM)
+        for allow in (None, np.array([1, 2])):
+            similarities, ids = index.search(unit_vectors(3, DIM, seed=0), 4, allow)
+            assert ids.shape == similarities.shape == (3, 4)
+            assert (ids == -1).all()
+            assert (similarities == -np.inf).all()
+        assert len(index) == 0
+        assert index.remove(np.array([1])) == 0
+
+    def test_an_index_that_was_emptied_finds_nothing_and_can_be_filled_again(self, make_index: MakeIndex) -> None:
+        index, vectors, ids = make_index(DIM), unit_vectors(50, DIM, seed=1), np.arange(50)
+        index.add(ids, vectors)
+        assert index.remove(ids) == 50
+        assert (index.search(vectors[:5], 7)[1] == -1).all()
+        index.add(ids[::-1], vectors)
+        assert index.search(vectors[7:8], 1)[1].tolist() == [[42]]
+
+    def test_of_many_equal_vectors_the_lowest_ids_are_found(self, make_index: MakeIndex) -> None:
+        """More of them than an index is likely to fetch to spare, added out of order, the first ones removed."""
+        index, vector = make_index(DIM), unit_vectors(1, DIM, seed=2)
+        ids = np.random.default_rng(2).permutation(700)
+        index.add(ids, np.repeat(vector, 700, axis=0))
+        index.remove(np.arange(0, 100))
+        assert index.search(vector, 6)[1].tolist() == [[100, 101, 102, 103, 104, 105]]
+        allow = np.array([650, 20, 640, 630, 999])
+        assert index.search(vector, 6, allow)[1].tolist() == [[630, 640, 650, -1, -1, -1]]
+
+    def test_equal_vectors_at_the_edge_of_k_leave_out_the_highest_id(self, make_index: MakeIndex) -> None:
+        index, vectors = make_index(DIM), np.eye(DIM, dtype=np.float32)
+        index.add(np.array([9, 3, 5, 7]), np.stack([vectors[1], vectors[1], vectors[0], vectors[1]]))
+        assert index.search(vectors[:1], 3)[1].tolist() == [[5, 3, 7]]
+
+    def test_removing_an_id_that_is_named_twice_takes_nothing_else_along(self, make_index: MakeIndex) -> None:
+        index, vectors = make_index(DIM), unit_vectors(3, DIM, seed=3)
+        index.add(np.array([1, 2, 3]), vectors)
+        assert index.remove(np.array([1, 1, 1, 8, 8])) == 1
+        assert len(index) == 2
+        assert sorted(index.search(vectors[:1], 5)[1][0].tolist()) == [-1, -1, -1, 2, 3]
+
+    def test_the_answer_to_a_query_does_not_depend_on_its_company(self, make_index: MakeIndex) -> None:
+        index, vectors = make_index(LARGE_DIM), unit_vectors(400, LARGE_DIM, seed=4)
+        index.add(np.arange(400), vectors)
+        queries = unit_vectors(40, LARGE_DIM, seed=5)
+        together, together_ids = index.search(queries, 20)
+        for place, query in enumerate(queries):
+            alone, alone_ids = index.search(query[None], 20)
+            assert alone_ids[0].tolist() == together_ids[place].tolist()
+            assert alone[0].tolist() == together[place].tolist(), "a similarity changed with the size of the batch"
+
+    @pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.5, 1.0])
+    def test_many_long_vectors_and_a_large_k_agree_with_brute_force(self, make_index: MakeIndex, share: float) -> None:
+        """With an allow-list of any share of the ids, unknown and removed ones among them."""
+        count, rng = 3_000, np.random.default_rng(6)
+        index, known = make_index(LARGE_DIM), BruteForce(LARGE_DIM)
+        vectors = unit_vectors(count, LARGE_DIM, seed=6)
+        vectors[count // 2 :] = vectors[: count - count // 2]  # each vector twice
+        ids = rng.permutation(count * 2)[:count].astype(np.int64)
+        for part in np.array_split(np.arange(count), 7):
+            index.add(ids[part], vectors[part])
+            known.add(ids[part], vectors[part])
+        gone = rng.choice(ids, count // 3, replace=False)
+        assert index.remove(gone) == known.remove(gone) == len(gone)
+        assert len(index) == count - len(gone)
+        allow = None if share == 1.0 else rng.choice(count * 2, int(count * 2 * share), replace=False).astype(np.int64)
+        queries = np.concatenate([vectors[:2], unit_vectors(4, LARGE_DIM, seed=7)])
+        for k in (1, 17, 900):
+            answer = index.search(queries, k, allow)
+            check_answer(known, queries, k, allow, answer, tolerance=self.tolerance, exact=False)
+
+    @pytest.mark.parametrize("allowing", [False, True], ids=["all", "an allow-list"])
+    def test_searches_beside_a_writer_see_all_that_was_finished_before_they_began(
+        self, make_index: MakeIndex, allowing: bool
+    ) -> None:
+        race = _Race(make_index(LARGE_DIM), self.tolerance, allowing)
+        race.run()
+        assert race.failures == []
+        assert race.searches > 20, "too few searches to say anything"
+        assert race.writes > 20, "too few writes to say anything"
+
+
+class _Changes(RuleBasedStateMachine):
+    """An index and a dict, changed alike."""
+
+    def __init__(self, make_index: MakeIndex, tolerance: float) -> None:
+        super().__init__()
+        self.index = make_index(DIM)
+        self.known = BruteForce(DIM)
+        self.tolerance = tolerance
+        self.next_id = 0
+        self.removed: list[int] = []
+
+    @initialize(representable=st.booleans())
+    def choose_numbers(self, representable: bool) -> None:
+        """Vectors whose inner products are exact, so that unequal vectors tie too; or any."""
+        self.representable = representable
+
+    def vectors(self, count: int, seed: int, duplicates: bool) -> VectorArray:
+        rng = np.random.default_rng(seed)
+        made = _representable(count, rng) if self.representable else unit_vectors(count, DIM, seed=seed)
+        if duplicates and self.known.vectors:
+            pool = np.stack(list(self.known.vectors.values()))
+            copied = rng.random(count) < 0.7
+            made[copied] = pool[rng.integers(len(pool), size=count)][copied]
+        return made
+
+    @rule(count=st.integers(1, 40), seed=st.integers(0, 2**32 - 1), duplicates=st.booleans())
+    def add(self, count: int, seed: int, duplicates: bool) -> None:
+        rng = np.random.default_rng(seed)
+        ids = self.next_id + np.cumsum(rng.integers(1, 4, size=count))
+        self.next_id = int(ids[-1])
+        self.put(rng.permutation(ids), seed, duplicates)
+
+    @precondition(lambda self: self.removed)
+    @rule(data=st.data(), seed=st.integers(0, 2**32 - 1), duplicates=st.booleans())
+    def add_again(self, data: st.DataObject, seed: int, duplicates: bool) -> None:
+        ids = np.array(data.draw(st.lists(st.sampled_from(self.removed), min_size=1, unique=True)), np.int64)
+        self.put(ids, seed, duplicates)
+        self.removed = sorted(set(self.removed) - set(ids.tolist()))
+
+    def put(self, ids: CropIds, seed: int, duplicates: bool) -> None:
+        vectors = self.vectors(len(ids), seed, duplicates)
+        self.index.add(ids, vectors)
+        self.known.add(ids, vectors)
+
+    @rule(data=st.data(), unknown=st.lists(st.integers(-2, 10_000), max_size=3))
+    def remove(self, data: st.DataObject, unknown: list[int]) -> None:
+        some = st.lists(st.sampled_from(sorted(self.known.vectors)), max_size=30) if self.known.vectors else st.just([])
+        self.take_away(np.array(data.draw(some) + unknown, np.int64))
+
+    @rule(share=st.floats(0.3, 1), seed=st.integers(0, 2**32 - 1))
+    def remove_most(self, share: float, seed: int) -> None:
+        ids = np.array(sorted(self.known.vectors), np.int64)
+        self.take_away(ids[np.random.default_rng(seed).random(len(ids)) < share])
+
+    def take_away(self, ids: CropIds) -> None:
+        there = set(ids.tolist()) & self.known.vectors.keys()
+        assert self.index.remove(ids) == self.known.remove(ids)
+        self.removed = sorted({*self.removed, *there})
+
+    @rule(
+        data=st.data(), count=st.integers(1, 9), k=st.integers(1, 150), seed=st.integers(0, 2**32 - 1),
+        known=st.booleans(),
+    )  # fmt: skip
+    def search(self, data: st.DataObject, count: int, k: int, seed: int, known: bool) -> None:
+        queries = self.vectors(count, seed, duplicates=known)
+        allow = data.draw(st.none() | self.allow_lists(), label="allow")
+        answer = self.index.search(queries, k, allow)
+        check_answer(self.known, queries, k, allow, answer, tolerance=self.tolerance, exact=self.representable)
+
+    def allow_lists(self) -> st.SearchStrategy[CropIds]:
+        """None, some, many or all of the ids, removed and unknown ones among them, in any order, some twice."""
+        ever = np.arange(-1, self.next_id + 5)
+
+        def choose(share: float, seed: int) -> CropIds:
+            return np.random.default_rng(seed).choice(ever, int(len(ever) * share))
+
+        return st.builds(choose, st.sampled_from([0, 0.02, 0.2, 0.5, 1, 3]), st.integers(0, 2**32 - 1))
+
+    @invariant()
+    def the_length_is_right(self) -> None:
+        assert len(self.index) == len(self.known.vectors)
+
+
+class _Race:
+    """One writer adds and removes; searchers write down what was finished before each search and hold it to that.
+
+    The vector of an id is a row of a table, so that a torn or misplaced vector shows as a wrong similarity. No id comes
+    back, as no crop does.
+    """
+
+    LIVE = 300
+
+    def __init__(self, index: VectorIndex, tolerance: float, allowing: bool) -> None:
+        self.index = index
+        self.tolerance = tolerance
+        self.allowing = allowing
+        self.table = unit_vectors(12_000, index.dim, seed=8)
+        self.added = 0  # ids below it are added
+        self.adding = 0  # ids below it may be
+        self.removed: frozenset[int] = frozenset()
+        self.removing: frozenset[int] = frozenset()
+        self.stop = threading.Event()
+        self.failures: list[str] = []
+        self.searches = self.writes = 0
+
+    def run(self) -> None:
+        self.write(self.LIVE, 0)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)  # many more interleavings in the same time
+        try:
+            threads = [threading.Thread(target=self.guarded, args=(self.keep_writing,))]
+            threads += [threading.Thread(target=self.guarded, args=(self.keep_searching, seed)) for seed in range(2)]
+            for thread in threads:
+                thread.start()
+            self.stop.wait(RACE_S)
+            self.stop.set()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval)
+
+    def guarded(self, work: Callable[..., None], *arguments: int) -> None:
+        try:
+            work(*arguments)
+        except Exception as error:
+            self.failures.append(repr(error))
+            self.stop.set()
+
+    def keep_writing(self) -> None:
+        rng = np.random.default_rng(9)
+        while not self.stop.is_set() and self.added < len(self.table) - 100:
+            self.write(int(rng.integers(1, 60)), int(rng.integers(1, 60)))
+            time.sleep(0.001)  # else the searchers never get the interpreter
+
+    def write(self, more: int, less: int) -> None:
+        new = np.arange(self.added, self.added + more)
+        self.adding = self.added + more
+        self.index.add(new, self.table[new])
+        self.added = self.adding
+        live = np.array(sorted(set(range(self.added)) - self.removed), np.int64)
+        old = np.random.default_rng(self.added).choice(live, min(less, max(0, len(live) - self.LIVE)), replace=False)
+        self.removing = self.removed | frozenset(old.tolist())
+        self.index.remove(old)
+        self.removed = self.removing
+        self.writes += 1
+
+    def keep_searching(self, seed: int) -> None:
+        rng = np.random.default_rng((10, seed))
+        while not self.stop.is_set():
+            added, removed = self.added, self.removed
+            queries = self.table[rng.integers(added, size=int(rng.integers(1, 6)))]
+            allow = np.arange(0, len(self.table), 2) if self.allowing else None
+            similarities, ids = self.index.search(queries, self.LIVE * 3, allow)
+            adding, removing = self.adding, self.removing
+            must, may = set(range(added)) - removing, set(range(adding)) - removed
+            if self.allowing:
+                must, may = {one for one in must if one % 2 == 0}, {one for one in may if one % 2 == 0}
+            for query, row, row_ids in zip(queries, similarities, ids, strict=True):
+                self.judge(query, row, row_ids, must, may)
+            self.searches += 1
+
+    def judge(self, query: VectorArray, row: VectorArray, row_ids: CropIds, must: set[int], may: set[int]) -> None:
+        there = row_ids >= 0
+        found = row_ids[there]
+        names = set(found.tolist())
+        if len(names) != len(found):
+            self.failures.append(f"an id twice: {sorted(found.tolist())}")
+        if missing := must - names:
+            self.failures.append(f"added before the search began, and not found: {sorted(missing)[:5]}")
+        if ghosts := names - may:
+            self.failures.append(f"removed before the search began, and found: {sorted(ghosts)[:5]}")
+        wrong = ~(np.abs(self.table[found] @ query - row[there]) <= self.tolerance * 10)
+        if wrong.any():
+            self.failures.append(f"torn or misplaced vectors: {found[wrong].tolist()[:5]}")
+        if (np.diff(row[there]) > 0).any():
+            self.failures.append("not best first")
+        if self.failures:
+            self.stop.set()
+
+
+def unit_vectors(count: int, dim: int, *, seed: int) -> VectorArray:
+    """(count, dim) random vectors of unit length."""
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _representable(count: int, rng: np.random.Generator) -> VectorArray:
+    """Unit vectors of DIM numbers out of 0, ±0.5 and ±1: all inner products are exact, and many are equal."""
+    vectors = np.zeros((count, DIM), np.float32)
+    for vector in vectors:
+        if rng.random() < 0.3:
+            vector[rng.integers(DIM)] = rng.choice([-1, 1])
+        else:
+            vector[rng.choice(DIM, 4, replace=False)] = rng.choice([-0.5, 0.5], 4)
+    return vectors

@@ -1,0 +1,54 @@
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.crash.audit import audit
+from tests.crash.crowd import Crowd
+from tests.crash.oracle import Oracle
+from tests.server import Server
+
+SEED = 20260523
+CLIENTS = 16
+LOAD_S = 1.5
+GRACE_S = 20  # the default of REAPPEAR_STOP_TIMEOUT_S
+
+
+def test_a_stop_under_load_ends_well_and_keeps_what_was_acknowledged(
+    server: Server, database_url: str, record_property: Callable[[str, object], None]
+) -> None:
+    oracle = Oracle()
+    crowd = Crowd(server.url, oracle, clients=CLIENTS, seed=SEED)
+    crowd.start()
+    time.sleep(LOAD_S)
+    begun = time.perf_counter()
+    assert server.stop() == 0
+    stopped_s = time.perf_counter() - begun
+    crowd.join()
+    print(f"seed {SEED}: stopped in {stopped_s:.2f} s, {oracle.count()}, {crowd.statuses}")
+    assert crowd.failures == []
+    assert stopped_s < GRACE_S
+    assert oracle.count()["enrolments done"] > CLIENTS
+    begun = time.perf_counter()
+    server.start()
+    ready_s = time.perf_counter() - begun
+    record_property("ready_after_restart_s", round(ready_s, 2))
+    print(f"ready again after {ready_s:.2f} s")
+    rows = audit(database_url, server.data_dir)
+    assert oracle.problems(rows) == []
+
+
+def test_a_stop_does_not_wait_for_an_upload_that_never_ends(tmp_path: Path, sqlite_template: Path) -> None:
+    path = tmp_path / "reappear.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    server = Server(tmp_path / "data", f"sqlite:///{path}", REAPPEAR_STOP_TIMEOUT_S="1")
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port)) as upload:
+        upload.sendall(
+            b"POST /gallery HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: 9999\r\n\r\n\xff"
+        )
+        time.sleep(0.2)
+        begun = time.perf_counter()
+        assert server.stop() == 0
+        assert time.perf_counter() - begun < 5
+    assert audit(f"sqlite:///{path}", server.data_dir) == []

@@ -1,0 +1,168 @@
+"""Clients that stop half way, dawdle, leave or talk nonsense: the others must not notice, and nothing stays behind."""
+
+import re
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+
+from tests.crash.audit import audit
+from tests.crash.crowd import JPEG, enrolment
+from tests.crash.oracle import Oracle
+from tests.pictures import jpeg
+from tests.server import Server
+
+Serve = Callable[..., Server]
+
+QUERY = b"POST /query HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\n"
+NONSENSE = {
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x99" * 500,
+    "a long path": b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "a negative length": QUERY + b"Content-Length: -5\r\n\r\n",
+    "two lengths": QUERY + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde",
+    "broken chunks": QUERY + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "empty lines": b"\r\n" * 1000,
+}
+
+
+def test_uploads_that_end_half_way_leave_no_memory_taken_and_nothing_enrolled(serve: Serve, tmp_path: Path) -> None:
+    """Twenty times half of what all bodies together may take."""
+    server = serve(REAPPEAR_MAX_BODY_BYTES="100000", REAPPEAR_MAX_BODIES_BYTES="120000")
+    for route in ("/gallery?identity=half", "/query"):
+        for _ in range(10):
+            with _connected(server) as connection:
+                connection.sendall(_head(route, length=90_000) + jpeg(1).ljust(60_000, b"\0"))
+                connection.shutdown(socket.SHUT_WR)
+                _read_to_end(connection)
+    with httpx.Client(base_url=server.url) as client:
+        assert client.post("/gallery?identity=whole", content=jpeg(2), headers=JPEG).status_code == 201
+        assert [one["id"] for one in client.get("/gallery").json()["identities"]] == ["whole"]
+        assert _counted(client, "reappear_request_seconds_count", status="500") == 0
+    assert "a request failed" not in server.log.read_text(), "a client that leaves is no failure of ours"
+    assert len(audit(f"sqlite:///{tmp_path / 'reappear.db'}", server.data_dir)) == 1
+
+
+def test_a_client_that_sends_byte_by_byte_holds_nobody_up_and_is_served_in_the_end(serve: Serve) -> None:
+    server, picture = serve(), jpeg(3)
+    with _connected(server) as connection, httpx.Client(base_url=server.url) as client:
+        connection.sendall(_head("/gallery?identity=slow", length=len(picture)))
+        for byte in range(20):
+            connection.sendall(picture[byte : byte + 1])
+            assert client.post("/query", content=jpeg(4), headers=JPEG).status_code == 200
+        assert client.get("/gallery").json()["identities"] == []
+        connection.sendall(picture[20:])
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 201")
+        assert [one["id"] for one in client.get("/gallery").json()["identities"]] == ["slow"]
+
+
+def test_a_query_whose_client_left_is_dropped_before_it_costs_anything(serve: Serve) -> None:
+    """One picture a batch, so that a queue builds up. Those who stay get their answers, and the right ones."""
+    server, leaving, staying = serve(REAPPEAR_MAX_BATCH="1"), 60, 5
+    with httpx.Client(base_url=server.url) as client:
+        for number in range(staying):
+            client.post(f"/gallery?identity=p-{number}", content=jpeg(number), headers=JPEG)
+        before = _counted(client, "reappear_batch_size_sum", batcher="embed")
+        gone = [_connected(server) for _ in range(leaving)]
+        connections = [one.__enter__() for one in gone]
+        answers: dict[int, str] = {}
+
+        def ask(number: int) -> None:
+            answer = httpx.post(f"{server.url}/query?k=1", content=jpeg(number), headers=JPEG)
+            answers[number] = answer.json()["candidates"][0]["identity"]
+
+        patient = [threading.Thread(target=ask, args=(number,)) for number in range(staying)]
+        query = _head("/query", length=len(jpeg(9))) + jpeg(9)
+        for connection in connections:
+            connection.sendall(query)
+        for thread in patient:
+            thread.start()
+        for connection in connections:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        for thread in patient:
+            thread.join()
+        assert answers == {number: f"p-{number}" for number in range(staying)}
+        assert _settles(lambda: _counted(client, "reappear_request_seconds_count", route="/query") == leaving + staying)
+        embedded = _counted(client, "reappear_batch_size_sum", batcher="embed") - before
+        assert _counted(client, "reappear_request_seconds_count", route="/query", status="499") > leaving / 2
+        assert staying <= embedded < staying + leaving / 2
+        assert _counted(client, "reappear_request_seconds_count", status="500") == 0
+
+
+def test_an_enrolment_whose_client_left_is_done_whole_or_not_at_all(serve: Serve, tmp_path: Path) -> None:
+    server, oracle = serve(), Oracle()
+    with httpx.Client(base_url=server.url) as client:
+        for number in range(24):
+            pictures = [jpeg(10 * number + one) for one in range(3)]
+            identity = f"p-{number}"
+            token = oracle.enrolling(identity, pictures)
+            request = client.build_request("POST", "/gallery", **enrolment(token, identity, pictures))
+            body = request.read()
+            head = f"POST {request.url.raw_path.decode()} HTTP/1.1\r\n" + "".join(
+                f"{name}: {value}\r\n" for name, value in request.headers.items()
+            )
+            with _connected(server) as connection:
+                connection.sendall(head.encode() + b"\r\n" + body)
+                time.sleep(number * 0.001)
+        assert _settles(lambda: _counted(client, "reappear_request_seconds_count", route="/gallery") == 24)
+    rows = audit(f"sqlite:///{tmp_path / 'reappear.db'}", server.data_dir)
+    assert oracle.problems(rows) == []
+    assert rows, "not one was finished"
+
+
+def test_nonsense_is_answered_or_cut_off_and_the_next_client_is_served(serve: Serve) -> None:
+    server = serve()
+    for name, nonsense in NONSENSE.items():
+        for _ in range(5):
+            with _connected(server) as connection:
+                connection.sendall(nonsense)
+                connection.shutdown(socket.SHUT_WR)
+                answer = _read_to_end(connection)
+                assert not answer.startswith(b"HTTP/1.1 5"), f"{name}: {answer[:300]!r}"
+        assert httpx.post(f"{server.url}/query", content=jpeg(1), headers=JPEG).status_code == 200, name
+
+
+@contextmanager
+def _connected(server: Server) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        yield connection
+
+
+def _head(route: str, *, length: int) -> bytes:
+    return (
+        f"POST {route} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n"
+    ).encode()
+
+
+def _read_to_end(connection: socket.socket) -> bytes:
+    received = b""
+    try:
+        while part := connection.recv(65_536):
+            received += part
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def _counted(client: httpx.Client, name: str, **labels: str) -> float:
+    """The sum of a metric over all series with these labels."""
+    total = 0.0
+    for line in client.get("/metrics").text.splitlines():
+        if line.startswith(f"{name}{{") and all(f'{key}="{value}"' in line for key, value in labels.items()):
+            total += float(re.split(r"\}\s+", line)[1])
+    return total
+
+
+def _settles(reached: Callable[[], bool]) -> bool:
+    """Whether something comes true within five seconds."""
+    deadline = time.monotonic() + 5
+    while not reached():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
