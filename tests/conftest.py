@@ -20,6 +20,11 @@ from tests.server import Server
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Sets in the names of tests in one order, so that all processes of a run agree on the names."""
+    return "{" + ", ".join(sorted(map(repr, val))) + "}" if isinstance(val, set | frozenset) else None
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[URL]:
     """A PostgreSQL server: the configured one, else one that a package brings, shared by all processes of a run."""

@@ -115,6 +115,16 @@ def test_an_answer_that_gave_up_says_so(crowd: Crowd, monkeypatch: pytest.Monkey
     assert query(crowd.client, raw(jpeg(1, view=9), k=1))["complete"] is True
 
 
+def test_an_answer_with_everybody_who_may_answer_is_complete_although_crops_are_left(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service.flows.candidates, "MAX_FETCH", PEOPLE * VIEWS - 1)
+    for probe, others in (({"image": base64_of(jpeg(1))}, PEOPLE), ({"identity": "p-1"}, PEOPLE - 1)):
+        answer = query(crowd.client, {"json": {**probe, "k": 10}})
+        assert len(answer["candidates"]) == others
+        assert answer["complete"] is True
+
+
 def test_every_way_to_send_a_picture_gives_the_same_answer(crowd: Crowd) -> None:
     picture = jpeg(3, view=9)
     parameters = {"k": 4, "hits": 2, "threshold": 0.5}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, delete, func, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, String, delete, func, insert, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 
 from service.db.engine import make_engine, parse_url
@@ -47,6 +47,19 @@ def test_migrations_make_exactly_the_tables_of_the_code(engine: Engine) -> None:
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
+
+
+def test_texts_have_the_length_and_the_order_that_the_code_gives_them(engine: Engine) -> None:
+    """Which the comparison above does not see."""
+    with engine.connect() as connection:
+        for table in metadata.sorted_tables:
+            made = {column["name"]: column["type"] for column in inspect(connection).get_columns(table.name)}
+            for column in table.columns:
+                if isinstance(column.type, String):
+                    meant, found = column.type.dialect_impl(engine.dialect), made[column.name]
+                    assert isinstance(found, String)
+                    told = f"{table.name}.{column.name}"
+                    assert (found.length, found.collation) == (meant.length, meant.collation), told
 
 
 def test_a_database_goes_from_nothing_to_head_and_back_and_forth_again(database_url: str, engine: Engine) -> None:

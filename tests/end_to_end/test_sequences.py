@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 from fastapi.testclient import TestClient
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -401,13 +401,14 @@ class _Sequence(RuleBasedStateMachine):
 
 def test_any_sequence_of_requests_leaves_what_a_dict_would_hold(settings: Settings) -> None:
     service = _Service(settings)
+    bounds = hypothesis_settings(
+        max_examples=EXAMPLES["sqlite" if "sqlite" in settings.url else "postgresql"],
+        stateful_step_count=STEPS,
+        deadline=None,
+        phases=(Phase.reuse, Phase.generate),  # to shrink a sequence takes longer than to read it
+        suppress_health_check=list(HealthCheck),
+    )
     try:
-        run_state_machine_as_test(
-            lambda: _Sequence(service),
-            settings=hypothesis_settings(
-                max_examples=EXAMPLES["sqlite" if "sqlite" in settings.database_url else "postgresql"],
-                stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck),
-            ),
-        )  # fmt: skip
+        run_state_machine_as_test(lambda: _Sequence(service), settings=bounds)
     finally:
         service.stop()

@@ -127,8 +127,8 @@ class VectorIndexContract:
         race = _Race(make_index(LARGE_DIM), self.tolerance, allowing)
         race.run()
         assert race.failures == []
-        assert race.searches > 20, "too few searches to say anything"
-        assert race.writes > 20, "too few writes to say anything"
+        assert race.searches > 5, "too few searches to say anything"
+        assert race.writes > 5, "too few writes to say anything"
 
 
 class _Changes(RuleBasedStateMachine):

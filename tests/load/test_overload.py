@@ -31,7 +31,7 @@ def test_too_many_requests_are_refused_in_a_proper_way_and_the_others_are_served
     print(f"seed {SEED}: {crowd.statuses}, {count}")
     assert crowd.failures == []
     assert crowd.statuses.keys() == {"200", "201", "503"}
-    assert min(crowd.statuses["503"], crowd.statuses["200"], count["enrolments refused"]) > 20
+    assert min(crowd.statuses["503"], crowd.statuses["200"], count["enrolments refused"]) > 10
     assert oracle.unanswered() == []
     assert oracle.problems(audit(f"sqlite:///{tmp_path / 'reappear.db'}", server.data_dir)) == []
 
