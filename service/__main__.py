@@ -9,7 +9,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from service.app import create_app
-from service.config import Settings
+from service.config import Settings, unknown_settings
 from service.db.schema import upgrade
 from service.errors import ReappearError
 from service.store.lock import FolderLock
@@ -33,6 +33,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = Settings()
+        unknown = unknown_settings()
+        if unknown:
+            print(f"reappear: there is no setting {', '.join(unknown)}; the README lists them all", file=sys.stderr)
+            return 2
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(("REAPPEAR", *(str(part) for part in problem["loc"]))).upper()

@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
+NOT_SETTINGS = ("REAPPEAR_TEST_", "REAPPEAR_SHARED_DATA")  # of tests and evaluation
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -78,6 +79,13 @@ class Settings(BaseSettings):
     def on_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in LOOPBACK
+
+
+def unknown_settings() -> list[str]:
+    """Names in the environment that look like settings and are none: misspelt ones must not be ignored."""
+    known = {f"REAPPEAR_{name.upper()}" for name in Settings.model_fields}
+    mine = {name for name in os.environ if name.startswith("REAPPEAR_")}
+    return sorted(name for name in mine - known if not name.startswith(NOT_SETTINGS))
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

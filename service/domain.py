@@ -1,5 +1,6 @@
 """The words of the service as types. Knows numpy and the standard library only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -168,6 +169,10 @@ class PictureStore(Protocol):
 
     def unlink(self, names: list[str]) -> None:
         """Remove pictures durably; names that are gone already are ignored."""
+        ...
+
+    def names(self) -> Iterable[str]:
+        """All published names; slow, for sweeping."""
         ...
 
     def staged(self) -> list[str]:

@@ -34,8 +34,13 @@ class Embedder:
 
     def _run(self, images: list[ImageArray]) -> Sequence[VectorArray | Exception]:
         try:
-            return list(self._network.run(np.stack(images)))
+            vectors = self._network.run(np.stack(images))
         except Exception as error:
             if len(images) == 1:
                 return [error]
             return [self._run([image])[0] for image in images]  # only the culprit keeps its error
+        return [vector if np.isfinite(vector).all() else self._broken() for vector in vectors]
+
+    @staticmethod
+    def _broken() -> Exception:
+        return FloatingPointError("the network gave a vector that is not finite")

@@ -1,5 +1,6 @@
 """What happens to a request when something else happens, or fails, between two of its steps."""
 
+import asyncio
 import hashlib
 import threading
 import time
@@ -19,6 +20,8 @@ from service.db.changes import encode_vector
 from service.db.engine import make_engine, parse_url
 from service.db.tables import changes, collections, crops, identities, meta, models, vectors
 from service.domain import CropIds, VectorArray
+from service.flows.housekeeping import keep_house
+from service.flows.parts import Parts
 from service.index.exact import ExactIndex
 from service.store.folder import FolderStore
 from tests.conftest import wait_until_ready
@@ -215,6 +218,13 @@ def test_an_enrolment_whose_commit_ends_long_after_its_connection_broke_is_found
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Housekeeping, which comes in between, must neither drop the picture nor take the index for up to date."""
+    told = threading.Event()
+
+    async def keep_house_when_told(parts: Parts, every_s: float) -> None:
+        await asyncio.to_thread(told.wait, 10)
+        await keep_house(parts, every_s)
+
+    monkeypatch.setattr("service.app.keep_house", keep_house_when_told)
     monkeypatch.setattr("service.app.HOUSEKEEPING_S", 0.1)
     at = _At("before-commit")
     with _serving(settings, at) as client, _connected(settings.url) as late:
@@ -229,6 +239,7 @@ def test_an_enrolment_whose_commit_ends_long_after_its_connection_broke_is_found
         at.action = break_off
         answer = client.post("/gallery?identity=p-1", content=jpeg(1), headers=JPEG)
         assert (answer.status_code, answer.json()["error"]) == (503, "OUTCOME_UNKNOWN")
+        told.set()
         time.sleep(0.5)
         late.commit()
         deadline = time.monotonic() + 5

@@ -50,4 +50,4 @@ def test_the_card_names_the_thresholds_of_the_manifest(model: OnnxModel) -> None
     thresholds = model.manifest.thresholds
     assert f"| match | {thresholds.match:.3f} |" in card
     assert f"| possible | {thresholds.possible:.3f} |" in card
-    assert f"{thresholds.identities} **synthetic** identities" in card
+    assert f"{thresholds.identities:,} **synthetic** identities" in card
