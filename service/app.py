@@ -73,7 +73,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
             except ReappearError as error:
                 log.critical("cannot start: %s", error.detail)
                 raise
-            house = asyncio.create_task(keep_house(state["parts"], HOUSEKEEPING_S))
+            house = asyncio.create_task(keep_house(state["parts"], state["readiness"].check, HOUSEKEEPING_S))
             stack.callback(house.cancel)
             yield state
 

@@ -1,6 +1,5 @@
 """The words of the service as types. Knows numpy and the standard library only."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -169,10 +168,6 @@ class PictureStore(Protocol):
 
     def unlink(self, names: list[str]) -> None:
         """Remove pictures durably; names that are gone already are ignored."""
-        ...
-
-    def names(self) -> Iterable[str]:
-        """All published names; slow, for sweeping."""
         ...
 
     def staged(self) -> list[str]:

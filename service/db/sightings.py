@@ -79,14 +79,20 @@ def join_crops(connection: Connection, crop_ids: Sequence[int]) -> dict[int, Joi
 
 def allowed_crops(
     connection: Connection, collection: int, conditions: Sequence[Condition], exclude_cameras: Sequence[str]
-) -> CropIds:
-    """The ids of the crops of a collection that meet all conditions. A crop without a camera survives an exclusion."""
-    query = select(crops.c.id).join_from(crops, identities).where(identities.c.collection_id == collection)
+) -> tuple[CropIds, int]:
+    """The ids of the crops of a collection that meet all conditions, and how many identities they belong to. A crop
+    without a camera survives an exclusion."""
+    query = (
+        select(crops.c.id, crops.c.identity_id)
+        .join_from(crops, identities)
+        .where(identities.c.collection_id == collection)
+    )
     for condition in conditions:
         query = query.where(crop_clause(condition))
     if exclude_cameras:
         query = query.where(or_(crops.c.camera.is_(None), crops.c.camera.not_in(exclude_cameras)))
-    return np.array(connection.execute(query).scalars().all(), np.int64)
+    found = np.array([tuple(row) for row in connection.execute(query)], np.int64).reshape(-1, 2)
+    return found[:, 0].copy(), len(np.unique(found[:, 1]))
 
 
 def list_crops(connection: Connection, identity: int, *, after: int, limit: int) -> list[Crop]:

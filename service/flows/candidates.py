@@ -20,6 +20,7 @@ class Field:
 
     gallery: Gallery
     allow: CropIds | None = None
+    allowed_identities: int = 0  # how many the crops of `allow` belong to
     without_crop: int | None = None
     without_identity: int | None = None
 
@@ -29,7 +30,12 @@ class Field:
         return None if crop == self.without_crop or identity == self.without_identity else identity
 
     @property
-    def silent(self) -> int:
+    def identities(self) -> int:
+        """How many identities may answer, at most: never fewer than there are."""
+        return self.gallery.identities - self._silent if self.allow is None else self.allowed_identities
+
+    @property
+    def _silent(self) -> int:
         """How many identities with crops must not answer at all."""
         crops, identity = self.gallery.crops, self.without_identity
         if self.without_crop is not None:
@@ -58,7 +64,7 @@ async def find_candidates(
         similarities, ids = await searcher.search(gallery.vectors, vector, fetch, field.allow)
         groups = order(group(hits_of(similarities, ids), field.owner))
         exhausted = bool((ids < 0).any())
-        complete = exhausted or len(groups) >= min(k, gallery.identities - field.silent)
+        complete = exhausted or len(groups) >= min(k, field.identities)
         if complete or fetch >= MAX_FETCH:
             break
         fetch = min(fetch * 4, MAX_FETCH)

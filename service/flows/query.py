@@ -131,13 +131,14 @@ async def _search(
 ) -> tuple[list[Group], dict[int, Joined], bool]:
     if sought.vector is None:
         return [], {}, True
-    allow = None
+    allow, people = None, 0
     if request.conditions or request.exclude_cameras:
         with watch.stage("filter"):
-            allow = await parts.database.read(
+            allow, people = await parts.database.read(
                 allowed_crops, collection.id, request.conditions, request.exclude_cameras
             )  # fmt: skip
-    field = Field(parts.galleries.of(collection.id), allow, sought.without_crop, sought.without_identity)
+    gallery = parts.galleries.of(collection.id)
+    field = Field(gallery, allow, people, sought.without_crop, sought.without_identity)
     for _ in range(TRIES):
         with watch.stage("search"):
             groups, complete = await find_candidates(

@@ -47,6 +47,8 @@ def check_vectors(connection: Connection, model: int, version: str) -> None:
 
 def load_galleries(connection: Connection, galleries: Galleries, model: int) -> None:
     """Fill empty galleries with every vector of a model version."""
+    if connection.dialect.name == "postgresql":  # one moment for generation and vectors, as SQLite has it anyway
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     galleries.clear()  # of a load that failed half way
     generation = current_generation(connection)
     for slab in all_vectors(connection, model, collection_ids(connection)):

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from service.db.answers import drop_answers_before, keep_answer, kept_answer
 from service.errors import Conflict
@@ -66,13 +67,19 @@ class Repeats:
         return answer
 
     def keep(self, connection: Connection, request: Repeatable, identity: int, answer: dict[str, Any]) -> None:
-        """Keep an answer in the transaction of the enrolment it speaks of, and drop those whose time is over."""
+        """Keep an answer in the transaction of the enrolment it speaks of, and drop those whose time is over. Raises
+        Conflict where the key has one by now."""
         now = datetime.now(UTC)
         self.forget(connection, now)
-        keep_answer(
-            connection, holder=request.holder, collection=request.collection, key=request.key,
-            fingerprint=request.fingerprint, identity=identity, answer=answer, now=now,
-        )  # fmt: skip
+        try:
+            keep_answer(
+                connection, holder=request.holder, collection=request.collection, key=request.key,
+                fingerprint=request.fingerprint, identity=identity, answer=answer, now=now,
+            )  # fmt: skip
+        except IntegrityError as error:  # an earlier request, given up for lost, was committed meanwhile
+            raise Conflict(
+                "a request with this Idempotency-Key was just kept; send it again", code="KEY_IN_FLIGHT"
+            ) from error
 
     def forget(self, connection: Connection, now: datetime) -> None:
         """Drop the answers whose time is over."""

@@ -30,7 +30,7 @@ class Group:
 def hits_of(similarities: VectorArray, ids: CropIds) -> list[Hit]:
     """One query's row of a search, (k,) each, as hits, without padding."""
     pairs = zip(ids.tolist(), similarities.tolist(), strict=True)
-    return [Hit(crop, similarity) for crop, similarity in pairs if crop >= 0]
+    return [Hit(crop, min(similarity, 1.0)) for crop, similarity in pairs if crop >= 0]
 
 
 def group(hits: Iterable[Hit], owner: Callable[[int], int | None]) -> list[Group]:

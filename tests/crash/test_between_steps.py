@@ -220,9 +220,9 @@ def test_an_enrolment_whose_commit_ends_long_after_its_connection_broke_is_found
     """Housekeeping, which comes in between, must neither drop the picture nor take the index for up to date."""
     told = threading.Event()
 
-    async def keep_house_when_told(parts: Parts, every_s: float) -> None:
+    async def keep_house_when_told(parts: Parts, ready: Callable[[], None], every_s: float) -> None:
         await asyncio.to_thread(told.wait, 10)
-        await keep_house(parts, every_s)
+        await keep_house(parts, ready, every_s)
 
     monkeypatch.setattr("service.app.keep_house", keep_house_when_told)
     monkeypatch.setattr("service.app.HOUSEKEEPING_S", 0.1)

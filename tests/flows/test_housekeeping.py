@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 
 from service.db.outbox import waiting_pictures
 from service.db.tables import idempotency
-from service.flows.housekeeping import put_right, sweep
+from service.flows.housekeeping import put_right
 from service.flows.parts import Parts
 from tests.pictures import jpeg
 
@@ -80,14 +80,3 @@ def test_answers_are_forgotten_when_their_time_is_over(client: TestClient) -> No
     tidy(client)
     count = parts.database.read_now(lambda connection: len(connection.execute(select(idempotency)).all()))
     assert count == 0
-
-
-def test_pictures_that_no_row_names_are_swept(client: TestClient) -> None:
-    parts = parts_of(client)
-    crop = client.post("/gallery", content=jpeg(1), headers=JPEG).json()["accepted"][0]["crop"]
-    parts.store.publish(parts.store.stage([b"of a person who is in no row"]))
-    assert len(list(parts.store.names())) == 2
-    assert client.portal is not None
-    assert client.portal.call(sweep, parts)
-    assert len(list(parts.store.names())) == 1
-    assert client.get(f"/crops/{crop}/picture").content == jpeg(1)

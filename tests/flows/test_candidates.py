@@ -1,0 +1,66 @@
+"""How far the search for k identities goes."""
+
+import asyncio
+
+import numpy as np
+
+from service.domain import Change
+from service.flows.candidates import Field, find_candidates
+from service.flows.searcher import Searcher
+from service.index.exact import ExactIndex
+from service.index.gallery import Gallery
+
+PEOPLE, CROPS = 4, 300
+
+
+def crowd() -> Gallery:
+    """Four people with 300 crops each, one after another around a circle."""
+    angles = np.linspace(0, np.pi / 2, PEOPLE * CROPS)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    gallery = Gallery(ExactIndex(2))
+    gallery.add([Change(row + 1, 1, row + 1, 1 + row // CROPS, vectors[row]) for row in range(PEOPLE * CROPS)])
+    return gallery
+
+
+def search(field: Field, k: int, hits: int = 1) -> tuple[list[int], bool, int]:
+    """Identities found from the beginning of the circle, whether that is all, and how many searches it took."""
+    batches: list[int] = []
+    searcher = Searcher(max_batch=8, max_waiting=8, observe=batches.append)
+    try:
+        groups, complete = asyncio.run(
+            find_candidates(searcher, field, np.array([1, 0], np.float32), k=k, hits=hits)
+        )  # fmt: skip
+    finally:
+        searcher.batcher.close()
+    return [one.identity for one in groups], complete, len(batches)
+
+
+def test_a_gallery_of_fewer_people_than_asked_for_is_complete_once_all_are_seen() -> None:
+    people, complete, searches = search(Field(crowd()), k=100)
+    assert (people, complete) == ([1, 2, 3, 4], True)
+    assert searches <= 3
+
+
+def test_an_allow_list_is_complete_once_all_its_people_are_seen() -> None:
+    allow = np.arange(CROPS + 1, 3 * CROPS + 1)
+    people, complete, searches = search(Field(crowd(), allow, allowed_identities=2), k=100)
+    assert (people, complete) == ([2, 3], True)
+    assert searches <= 2
+
+
+def test_who_must_not_answer_is_neither_found_nor_waited_for() -> None:
+    assert search(Field(crowd(), without_identity=2), k=100)[:2] == ([1, 3, 4], True)
+
+
+def test_one_left_out_among_the_allowed_hides_nobody_else() -> None:
+    allow = np.arange(1, 2 * CROPS + 1)
+    field = Field(crowd(), allow, allowed_identities=2, without_identity=3)
+    assert search(field, k=100)[:2] == ([1, 2], True)
+
+
+def test_a_crop_that_is_all_of_its_person_is_left_out_and_not_waited_for() -> None:
+    gallery = crowd()
+    gallery.add([Change(10_000, 1, 10_000, 9, np.array([1, 0], np.float32))])
+    people, complete, searches = search(Field(gallery, without_crop=10_000), k=5)
+    assert (people, complete) == ([1, 2, 3, 4], True)
+    assert searches <= 4
