@@ -12,7 +12,6 @@ from PIL.Image import Transpose
 from service.domain import Box, ImageArray
 from service.errors import BadPicture, BoxOutside, CorruptPicture, EmptyPicture, PictureTooLarge, UnsupportedFormat
 
-MEDIA_TYPES = ("image/jpeg", "image/png", "image/webp")
 ALPHA_BACKGROUND = 128  # transparent pixels become mid-grey: neither a dark nor a light garment
 EXIF_WINDOW_BYTES = 65_536  # EXIF stands in the first segment after the JFIF header
 UPRIGHT = {  # how each EXIF orientation is turned upright

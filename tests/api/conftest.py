@@ -1,6 +1,5 @@
 """Services that the tests of one module share: to read from, or to be refused by. Tests that write take their own."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,13 +8,12 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy.engine import URL
 
 from service.app import create_app
 from service.config import Settings
 from tests.api.holdings import holdings
 from tests.api.sending import form
-from tests.conftest import _administer, wait_until_ready
+from tests.conftest import fresh_database, wait_until_ready
 from tests.pictures import jpeg
 
 
@@ -64,16 +62,8 @@ def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def module_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`database_url` for a whole module."""
-    if request.param == "sqlite":
-        path = tmp_path_factory.mktemp("module") / "reappear.db"
-        path.write_bytes(request.getfixturevalue("sqlite_template").read_bytes())
-        yield f"sqlite:///{path}"
-        return
-    server: URL = request.getfixturevalue("postgres")
-    name = f"reappear_{uuid.uuid4().hex[:12]}"
-    _administer(server, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('postgres_template')}")
-    yield server.set(database=name).render_as_string(hide_password=False)
-    _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    with fresh_database(request, tmp_path_factory.mktemp("module") / "reappear.db") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
