@@ -50,10 +50,8 @@ def main() -> int:
     except (ReappearError, OSError) as error:
         print(f"reappear: cannot start: {error}", file=sys.stderr)
         return 3
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # uvicorn raises them again once it has stopped: then this is the end
+    # uvicorn raises these again once it has stopped: then this is the end
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     server = Server(
         uvicorn.Config(

@@ -163,7 +163,6 @@ def _assemble(
 
 def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     """Load the index in a thread of its own, so that /livez and /readyz answer meanwhile."""
-
     stopping = threading.Event()
 
     def load() -> None:

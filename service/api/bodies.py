@@ -46,7 +46,7 @@ class Body:
 
 async def read_body(request: Request) -> Body:
     """Read a body whole. Raises UnsupportedBody, or BadInput where it is not what its content type says."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = _content_type(request)
     fields = _flat(request.query_params)
     if content_type in RAW_TYPES:
         return Body(fields, [SentPicture("image", await request.body())])
@@ -62,7 +62,7 @@ async def read_body(request: Request) -> Body:
 
 async def read_json(request: Request) -> dict[str, Any]:
     """Read a JSON object. Raises UnsupportedBody for another content type, BadInput for what is not an object."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    content_type = _content_type(request)
     if content_type not in JSON_TYPES:
         raise UnsupportedBody("send a JSON object with content type application/json")
     return await _read_json(request)
@@ -95,6 +95,11 @@ async def unless_left(request: Request, work: Awaitable[Answer]) -> Answer:
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         continue
+
+
+def _content_type(request: Request) -> str:
+    """The content type without its parameters, in lower case; empty where none was sent."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _read_json(request: Request) -> dict[str, Any]:

@@ -25,6 +25,8 @@ async def ready_parts(request: Request) -> Parts:
 
 async def known_query(request: Request) -> None:
     """Raises BadInput for a query parameter that the OpenAPI document does not name: it may be misspelt."""
+    if not request.query_params:
+        return
     path = request.app.openapi()["paths"].get(request.scope["route"].path, {})
     parameters = path.get(request.method.lower(), {}).get("parameters", [])
     known = {one["name"] for one in parameters if one["in"] == "query"}

@@ -119,7 +119,7 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
         engine = create_engine(url, pool_pre_ping=True, connect_args=POSTGRES, **common)
 
         @event.listens_for(engine, "connect")
-        def _set_zone(connection: Any, record: object) -> None:
+        def _set_session(connection: Any, record: object) -> None:
             connection.execute("SET TIME ZONE 'UTC'")  # else the driver cannot read moments near the year 9999
             connection.execute("SET idle_in_transaction_session_timeout = '120s'")  # after a cut line locks must go
             connection.commit()

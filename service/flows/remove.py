@@ -9,13 +9,7 @@ from sqlalchemy import Connection
 
 from service.db.changes import ChangeLog
 from service.db.outbox import clear_outbox, waiting_pictures
-from service.db.people import (
-    delete_collection,
-    delete_identity,
-    describe_collection,
-    find_collection,
-    find_identity,
-)  # fmt: skip
+from service.db.people import delete_collection, delete_identity, describe_collection, find_collection, find_identity
 from service.db.sightings import take_crop, take_crops_in, take_crops_of
 from service.domain import DEFAULT_COLLECTION
 from service.errors import Conflict, NotFound, OutcomeUnknown, ReappearError
@@ -76,16 +70,15 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
     return await _remove(parts, job)
 
 
-async def empty_outbox(parts: Parts) -> int:
+async def empty_outbox(parts: Parts) -> None:
     """Unlink the pictures whose rows are gone; what cannot be unlinked now stays for the next time."""
     pictures = await asyncio.to_thread(parts.database.read_now, waiting_pictures)  # `read` refuses under load
     if not pictures:
-        return 0
+        return
     parts.fail_point("after-commit-before-unlink")
     await asyncio.to_thread(parts.store.unlink, pictures)
     parts.fail_point("after-unlink-before-clearing")
     await parts.writer.write(lambda connection, changes: clear_outbox(connection, pictures))
-    return len(pictures)
 
 
 async def _remove(parts: Parts, job: Callable[[Connection, ChangeLog], tuple[int, int]]) -> Removed:
