@@ -9,6 +9,7 @@ ReappearError
 │   │   ├── PictureTooLarge
 │   │   └── BoxOutside
 │   ├── BodyTooLarge
+│   ├── SlowBody
 │   └── UnsupportedBody
 ├── CallerLeft              nobody waits for the answer any more
 ├── NotAllowed              the request comes from where it must not come from
@@ -86,6 +87,12 @@ class BodyTooLarge(BadInput):
     """The request's body is over its limit."""
 
     code = "BODY_TOO_LARGE"
+
+
+class SlowBody(BadInput):
+    """The request's body did not arrive in time."""
+
+    code = "SLOW_BODY"
 
 
 class UnsupportedBody(BadInput):
