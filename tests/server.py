@@ -30,11 +30,20 @@ class Server:
 
     def start(self, *, dies_at: str | None = None, after: int = 0) -> None:
         """Start it and wait until it is ready. With `dies_at` it kills itself at that point, the `after`-th time."""
-        module = ["-m", "service", "--migrate"] if dies_at is None else ["-m", "tests.dying", dies_at, str(after)]
+        self.launch(*(() if dies_at is None else ("tests.dying", dies_at, str(after))))
+        self.wait_until_ready()
+
+    def launch(self, *module: str) -> None:
+        """Start it, or another module in its place, and do not wait."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *module], cwd=ROOT, env=self._environment, stdout=log, stderr=log
-            )
+                [sys.executable, "-m", *(module or ("service", "--migrate"))],
+                cwd=ROOT, env=self._environment, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def wait_until_ready(self) -> None:
+        """Wait until /readyz says so."""
+        assert self._process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:

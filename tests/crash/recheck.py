@@ -1,0 +1,42 @@
+"""What a restarted service must show its clients, as far as HTTP can tell."""
+
+import random
+from collections.abc import Sequence
+
+import httpx2 as httpx
+import numpy as np
+
+from tests.crash.audit import Row
+from tests.crash.crowd import JPEG, enrolment
+from tests.crash.oracle import Oracle
+
+GONE_AT_MOST = 10
+
+
+def check_search(client: httpx.Client, rows: Sequence[Row]) -> None:
+    """Each crop has the vector that its picture has, and is found by it."""
+    for row in rows:
+        picture = client.get(f"/crops/{row.crop}/picture").content
+        embedded = client.post("/embed", content=picture, headers=JPEG).json()
+        assert np.abs(np.array(embedded["vector"]) - row.vector).max() < 5e-5  # batches differ by up to 6e-6
+        asked = {"vector": row.vector.tolist(), "model": embedded["model"], "k": 1}
+        (best,) = client.post("/query", json=asked).json()["candidates"]
+        assert (best["identity"], best["hits"][0]["crop"]) == (row.identity, row.crop)
+        assert best["similarity"] > 0.99999
+
+
+def check_gone(client: httpx.Client, oracle: Oracle, chance: random.Random) -> None:
+    """Crops whose removal was acknowledged have no picture and cannot be asked for."""
+    gone = sorted(oracle.must_not_have())
+    for crop in chance.sample(gone, min(GONE_AT_MOST, len(gone))):
+        assert client.get(f"/crops/{crop}/picture").status_code == 404
+        assert client.post("/query", json={"crop": crop}).status_code == 404
+
+
+def repeat_unanswered(client: httpx.Client, oracle: Oracle, chance: random.Random) -> None:
+    """Half of those who got no answer ask again with the same key; the next check sees that nothing is there twice."""
+    unanswered = oracle.unanswered()
+    for token, identity, pictures in chance.sample(unanswered, len(unanswered) // 2):
+        answer = client.post("/gallery", **enrolment(token, identity, pictures))
+        assert answer.status_code in (200, 201), answer.text
+        oracle.enrolled(token, [one["crop"] for one in answer.json()["accepted"]])
