@@ -25,6 +25,8 @@ class FolderStore:
         self._root = root
         for shard in (STAGING, *(f"{number:02x}" for number in range(256))):
             (root / shard).mkdir(parents=True, exist_ok=True)
+        for folder in (root, root.parent):  # else a power loss takes the folders with all that was synced in them
+            sync_folder(folder)
         self._threads = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="sync")
 
     def stage(self, pictures: list[bytes]) -> list[str]:

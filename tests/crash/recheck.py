@@ -11,6 +11,7 @@ from tests.crash.crowd import JPEG, enrolment
 from tests.crash.oracle import Oracle
 
 GONE_AT_MOST = 10
+SAME = 5e-5  # between two vectors of one picture, which batches make differ by up to 6e-6
 
 
 def check_search(client: httpx.Client, rows: Sequence[Row]) -> None:
@@ -18,11 +19,21 @@ def check_search(client: httpx.Client, rows: Sequence[Row]) -> None:
     for row in rows:
         picture = client.get(f"/crops/{row.crop}/picture").content
         embedded = client.post("/embed", content=picture, headers=JPEG).json()
-        assert np.abs(np.array(embedded["vector"]) - row.vector).max() < 5e-5  # batches differ by up to 6e-6
+        assert np.abs(np.array(embedded["vector"]) - row.vector).max() < SAME
         asked = {"vector": row.vector.tolist(), "model": embedded["model"], "k": 1}
         (best,) = client.post("/query", json=asked).json()["candidates"]
         assert (best["identity"], best["hits"][0]["crop"]) == (row.identity, row.crop)
         assert best["similarity"] > 0.99999
+
+
+def check_vectors(client: httpx.Client, rows: Sequence[Row], known: dict[str, "np.ndarray"]) -> None:
+    """Each row has the vector of its picture. `known` has vectors by picture and learns those it lacks."""
+    for row in rows:
+        if row.digest not in known:
+            picture = client.get(f"/crops/{row.crop}/picture").content
+            embedded = client.post("/embed", content=picture, headers=JPEG).json()
+            known[row.digest] = np.array(embedded["vector"], np.float32)
+        assert np.abs(known[row.digest] - row.vector).max() < SAME, f"crop {row.crop} has another vector"
 
 
 def check_gone(client: httpx.Client, oracle: Oracle, chance: random.Random) -> None:

@@ -71,6 +71,9 @@ class Loss:
         )  # fmt: skip
 
 
+WORST = Loss(survives=0.0, in_order=False, sector_bytes=512, torn=False, garbage=False)
+
+
 class Disk:
     """A folder and everything below it, as it changes. What it begins with is taken for durable."""
 

@@ -23,7 +23,7 @@ class FaultyDisk:
         """`beside` is a folder for what the library needs itself; it is not watched."""
         self._folder = folder
         self._journal = beside / "journal"
-        self._control = beside / "disk"
+        self._control = beside / "disk-control"
         library = compile_library(beside, "disk", "unseen")
         self._journal.touch()
         self.change()
@@ -45,7 +45,7 @@ class FaultyClock:
     """The wall clock of a process can jump; its monotonic clock goes on."""
 
     def __init__(self, beside: Path) -> None:
-        self._control = beside / "clock"
+        self._control = beside / "clock-control"
         library = compile_library(beside, "clock")
         self.jump_to(0)
         self.environment = {"LD_PRELOAD": str(library), "REAPPEAR_TEST_CLOCK_CONTROL": str(self._control)}

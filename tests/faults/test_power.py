@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.journal import Record
-from tests.faults.power import Disk, Loss
+from tests.faults.power import WORST, Disk, Loss
 from tests.faults.preload import FaultyDisk
 
-NOTHING = Loss(survives=0.0, in_order=False, sector_bytes=512, torn=False, garbage=False)
 CHANCES = 200
 
 
@@ -61,7 +60,7 @@ def test_what_was_synced_with_its_name_always_survives(tmp_path: Path) -> None:
 
 def test_what_was_not_synced_goes_in_the_worst_case_and_survives_in_others(tmp_path: Path) -> None:
     disk = disk_after(*DURABLE, written(b"new" * 1000), opened("b", 4), written(b"x", fd=4), synced(4))
-    assert survivors(disk, tmp_path / "worst", 3, NOTHING) == [{"a": b"old" * 1000}] * 3
+    assert survivors(disk, tmp_path / "worst", 3, WORST) == [{"a": b"old" * 1000}] * 3
     left = survivors(disk, tmp_path)
     assert {one.keys() == {"a", "b"} for one in left} == {True, False}, "a synced file without its name may vanish"
     contents = {one["a"] for one in left}
