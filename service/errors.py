@@ -20,6 +20,7 @@ ReappearError
 │   ├── Stopping
 │   ├── NotReady
 │   ├── DatabaseDown        nothing was written
+│   ├── StoreDown           the data folder cannot be written: nothing was kept
 │   └── OutcomeUnknown      it may have been written
 └── StartRefused            the service must not start like this
     ├── ModelRefused
@@ -156,6 +157,13 @@ class DatabaseDown(Unavailable):
     """The database does not answer, is full or is locked. Nothing was written."""
 
     code = "DATABASE_DOWN"
+    retry_after_s = 5
+
+
+class StoreDown(Unavailable):
+    """The disk of the pictures is full, read-only or broken. Nothing of the request was kept."""
+
+    code = "STORE_DOWN"
     retry_after_s = 5
 
 

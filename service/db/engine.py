@@ -26,6 +26,12 @@ Answer = TypeVar("Answer")
 BUSY_TIMEOUT_S = 5
 CLAIM = 0x52454150  # the number of the advisory lock
 CLAIM_TRIES, CLAIM_WAIT_S = 25, 0.2
+FULL = "the disk of the database is full; make room there, then try again"
+READ_ONLY = "the database has become read-only; see why, and make it writable"
+REMEDIES = {  # by SQLite's name of an error, or PostgreSQL's SQLSTATE
+    "SQLITE_FULL": FULL, "53100": FULL, "SQLITE_READONLY": READ_ONLY, "25006": READ_ONLY,
+    "SQLITE_BUSY": "another program keeps the database locked; let it finish or end it, then try again",
+}  # fmt: skip
 POSTGRES = {  # how long to wait for a server that does not answer, and how soon to notice that it is gone
     "connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 15_000, "prepare_threshold": 2,
@@ -154,8 +160,18 @@ def translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         log.exception("the database failed")
-        raise DatabaseDown("the database does not answer; try again after the time in Retry-After") from error
+        raise DatabaseDown(_explain(error.orig)) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseDown("the connection to the database was lost; try again") from error
+        if getattr(error.orig, "sqlstate", None) in REMEDIES:
+            raise DatabaseDown(_explain(error.orig)) from error
         raise
+
+
+def _explain(error: BaseException | None) -> str:
+    """What the one who keeps the service running has to do."""
+    name: str = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
+    if name.startswith("SQLITE_IOERR"):
+        return f"the disk of the database fails ({name}); see that it has room, is writable and is whole"
+    return REMEDIES.get(name, "the database does not answer; try again after the time in Retry-After")

@@ -79,7 +79,7 @@ class Writer:
             if not committing:
                 raise
             self._behind = True
-            raise OutcomeUnknown("the database failed during the commit; look whether it was kept") from error
+            raise OutcomeUnknown(f"{error.detail}. It failed during the commit; look whether it was kept") from error
         self._fail_point("after-commit-before-index")
         self._index(changes)
         self._fail_point("after-index-before-response")

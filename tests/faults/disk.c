@@ -1,7 +1,7 @@
 /* A disk that can be watched and can fail, preloaded into a process before libc.
 
    Every change below REAPPEAR_TEST_DISK_FOLDER goes, in one total order, into REAPPEAR_TEST_DISK_JOURNAL: journal.py
-   reads it, power.py replays it. Syncs are recorded and not done: what would be durable is known from the journal.
+   reads it, power.py replays it. With a journal, syncs are recorded and not done: it says what would be durable.
    REAPPEAR_TEST_DISK_CONTROL is a file of two numbers that a test may change at any time: the bytes that are left on
    the disk (less than 0: no limit), and whether it is read-only.
 
@@ -254,7 +254,7 @@ int ftruncate64(int fd, off64_t size) {
 int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 
 static int synced(int fd, const char *name) {
-    if (!open_path(fd)) return ((int (*)(int))real(name))(fd);
+    if (journal < 0 || !open_path(fd)) return ((int (*)(int))real(name))(fd);
     pthread_mutex_lock(&lock);
     note('s', fd, 0, NULL, 0);
     pthread_mutex_unlock(&lock);

@@ -19,18 +19,19 @@ UNLIMITED = -1
 class FaultyDisk:
     """Watches a folder from `environment` on; every change is in `journal()`, and the disk can be full or read-only."""
 
-    def __init__(self, folder: Path, beside: Path) -> None:
-        """`beside` is a folder for what the library needs itself; it is not watched."""
+    def __init__(self, folder: Path, beside: Path, *, journal: bool = True) -> None:
+        """`beside` is a folder for what the library needs itself. Without a journal syncs are real."""
         self._folder = folder
         self._journal = beside / "journal"
         self._control = beside / "disk-control"
         library = compile_library(beside, "disk", "unseen")
-        self._journal.touch()
         self.change()
         self.environment = {
             "LD_PRELOAD": str(library), "REAPPEAR_TEST_DISK_FOLDER": str(folder),
-            "REAPPEAR_TEST_DISK_JOURNAL": str(self._journal), "REAPPEAR_TEST_DISK_CONTROL": str(self._control),
+            "REAPPEAR_TEST_DISK_CONTROL": str(self._control),
         }  # fmt: skip
+        if journal:
+            self.environment["REAPPEAR_TEST_DISK_JOURNAL"] = str(self._journal)
 
     def change(self, *, bytes_left: int = UNLIMITED, read_only: bool = False) -> None:
         """From now on files may grow by so many bytes; nothing at all may change where it is read-only."""

@@ -40,7 +40,9 @@ def test_a_service_that_does_not_sync_is_found_out(breach: str, tmp_path: Path, 
     for survivor in lose_power(run, tmp_path, chance, LOSSES_TO_NOTICE):
         try:
             check_survivor(survivor, chance, {})
-        except (AssertionError, ReappearError, DatabaseError) as error:
+        except ReappearError:
+            continue  # it refuses to start, which is no harm yet
+        except (AssertionError, DatabaseError) as error:
             print(f"{breach}: {error!r}"[:300])
             return
     pytest.fail(f"{LOSSES_TO_NOTICE} losses of power harmed nothing although {breach}")
