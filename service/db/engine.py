@@ -6,6 +6,7 @@ instead of one for each statement (docs/decisions/0002-transactions-in-threads.m
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from threading import Semaphore
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from service.errors import DatabaseDown, DatabaseRefused, Overloaded
@@ -47,9 +48,10 @@ class Database:
         self.dialect = parsed.get_backend_name()
         self._writing = make_engine(parsed, pool_size=1, read_only=False)
         self._reading = make_engine(parsed, pool_size=readers, read_only=True)
+        if self.dialect == "postgresql":
+            event.listen(self._writing, "connect", _take)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="read")
         self._places = Semaphore(max_waiting)
-        self._claim: PoolProxiedConnection | None = None
 
     async def read(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
         """Run `query(connection, *arguments)` in one reading transaction. Raises DatabaseDown, Overloaded."""
@@ -67,35 +69,26 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """The writing transaction: commits at the end of the block, rolls back if it raises. Raises DatabaseDown."""
-        with translated(), self._writing.begin() as connection:
-            yield connection
+        try:
+            with translated(), self._writing.begin() as connection:
+                yield connection
+        except _Taken as error:
+            raise DatabaseDown(f"{error} since the connection was lost; stop one of the two") from error
 
     def claim(self) -> None:
-        """Keep other services out of a PostgreSQL database for as long as this one lives; a SQLite file is kept by the
-        lock of its folder. Raises DatabaseRefused. Waits a little for one that was just killed."""
-        if self.dialect != "postgresql":
-            return
-        for _ in range(CLAIM_TRIES):
-            with translated():
-                connection = self._writing.raw_connection()
-                connection.detach()
-                cursor = connection.cursor()
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", (CLAIM,))
-                if cursor.fetchone() == (True,):
-                    connection.commit()
-                    self._claim = connection
-                    return
-                connection.close()
-            time.sleep(CLAIM_WAIT_S)
-        raise DatabaseRefused("another service uses this database; stop it, or set another REAPPEAR_DATABASE_URL")
+        """Keep other services out of a PostgreSQL database: the writing connection holds a lock, and a new one takes it
+        again. A SQLite file is kept by the lock of its folder. Raises DatabaseRefused."""
+        try:
+            with translated(), self._writing.connect():
+                pass
+        except _Taken as error:
+            raise DatabaseRefused(f"{error}; stop it, or set another REAPPEAR_DATABASE_URL") from error
 
     def close(self) -> None:
         """Let readings finish and close all connections, the writing one last: it alone checkpoints."""
         self._threads.shutdown()
         self._reading.dispose()
         self._writing.dispose()
-        if self._claim is not None:
-            self._claim.close()
 
 
 def parse_url(url: str) -> URL:
@@ -132,9 +125,11 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
 
         return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
+    path, first = url.database or "", list[tuple[int, int] | None]()  # the file that the first connection opened
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: object) -> None:
+        first.append(_file_at(path))
         connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -148,9 +143,41 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        if _file_at(path) != first[0]:  # SQLite would go on in a file that no start finds again
+            log.critical("the database file was moved, removed or replaced")
+            raise DatabaseDown(
+                "the database file was moved, removed or replaced while the service was running; put it back, "
+                "or stop the service and start it with the one it is to have"
+            )
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+class _Taken(Exception):
+    """Another service holds the claim."""
+
+
+def _take(connection: Any, record: object) -> None:
+    """Take the claim for a new writing connection. Waits a little for a service that was just killed, or a line that
+    was just cut. Raises _Taken."""
+    for _ in range(CLAIM_TRIES):
+        taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (CLAIM,)).fetchone() == (True,)
+        connection.commit()
+        if taken:
+            return
+        time.sleep(CLAIM_WAIT_S)
+    connection.close()
+    raise _Taken("another service uses this database")
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file that is now: its device and inode, or None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager

@@ -89,6 +89,7 @@ class Oracle:
         """Its answer said that nothing was done."""
         self._note(Oracle.kept, crops)
         self._removals.update(dict.fromkeys(crops, Fate.REFUSED))
+        self._removed_together.remove(crops)  # from now on some of them may go without the others
 
     def _note(self, method: Callable[..., object], *arguments: Any) -> None:
         """Before what it tells of is done, so that `as_of` never knows of an answer too early or a request too late."""
