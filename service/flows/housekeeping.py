@@ -4,7 +4,6 @@ answers whose time is over."""
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from service.db.outbox import known_pictures
 from service.errors import NotReady, ReappearError
@@ -33,7 +32,7 @@ async def put_right(parts: Parts) -> None:
     await parts.writer.catch_up()
     await settle_doubtful(parts)
     await empty_outbox(parts)
-    await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection, datetime.now(UTC)))
+    await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection))
 
 
 async def settle_doubtful(parts: Parts) -> None:
