@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2 as httpx
+import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
@@ -102,6 +103,33 @@ def test_a_database_that_is_cut_off_again_and_again_under_load_loses_nothing(
     far.stop()
     far.start()  # which settles what was in doubt
     assert oracle.problems(audit(database_url, far.data_dir)) == []
+
+
+@on_postgresql
+def test_a_database_that_comes_back_read_only_refuses_changes_with_the_remedy_and_answers_queries(
+    far: Server, line: Proxy, database_url: str
+) -> None:
+    """As a standby is that the line now leads to."""
+
+    def set_read_only(value: str) -> None:
+        with psycopg.connect(make_url(database_url).set(drivername="postgresql").render_as_string(False)) as connection:
+            connection.read_only = False
+            name = connection.info.dbname
+            connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")  # type: ignore[arg-type]
+        line.cut()
+        line.mend()
+
+    with httpx.Client(base_url=far.url, timeout=30) as client:
+        assert enrol(client, 1).status_code == 201
+        set_read_only("on")
+        for refused in (enrol(client, 2), client.delete("/gallery/p-1")):
+            assert (refused.status_code, refused.json()["error"]) == (503, "DATABASE_DOWN"), refused.text
+            assert "read-only" in refused.json()["detail"]
+        answer = client.post("/query", content=jpeg(1), headers=JPEG)
+        assert answer.json()["candidates"][0]["identity"] == "p-1"
+        set_read_only("DEFAULT")
+        wait_until_enrolled(client, 3)
+    assert [row.identity for row in audit(database_url, far.data_dir)] == ["p-1", "p-3"]
 
 
 @on_postgresql
