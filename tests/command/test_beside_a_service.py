@@ -4,9 +4,9 @@ from pathlib import Path
 
 import httpx2 as httpx
 
-from tests.command.conftest import ADMIN_KEY, Run
+from tests.command.conftest import ADMIN_KEY, Run, run
 from tests.pictures import jpeg
-from tests.server import Server
+from tests.server import Server, free_port
 
 ADMIN = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
@@ -112,6 +112,17 @@ def test_the_doctor_finds_a_well_installation_well_and_says_what_is_wrong(
         assert told[part]["remedy"], part
         assert "Traceback" not in ill.stderr
     assert "ok" in command("doctor").stdout
+
+
+def test_the_doctor_examines_either_database(database_url: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    settings = {"REAPPEAR_DATA_DIR": str(tmp_path / "data"), "REAPPEAR_DATABASE_URL": database_url}
+    told = run("doctor", "--json", **{**os.environ, **settings, "REAPPEAR_PORT": str(free_port())})
+    assert told.returncode == 0, told.stdout
+    found = {one["part"]: one["found"] for one in json.loads(told.stdout)}
+    assert "at this version's revision" in found["database"]
+    assert "0.0 s from the database's" in found["clock"]
+    assert "none answers" in found["service"]
 
 
 def test_every_command_explains_itself_with_an_example(command: Run) -> None:
