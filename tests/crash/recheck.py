@@ -2,10 +2,12 @@
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
 
+from service.store.tombstones import TOMBSTONE_FILE, Tombstones
 from tests.crash.audit import Row
 from tests.crash.crowd import JPEG, enrolment
 from tests.crash.oracle import Oracle
@@ -42,6 +44,12 @@ def check_gone(client: httpx.Client, oracle: Oracle, chance: random.Random) -> N
     for crop in chance.sample(gone, min(GONE_AT_MOST, len(gone))):
         assert client.get(f"/crops/{crop}/picture").status_code == 404
         assert client.post("/query", json={"crop": crop}).status_code == 404
+
+
+def check_tombstones(data_dir: Path, oracle: Oracle) -> None:
+    """The file that outlives the database names every crop whose removal was acknowledged."""
+    named = {int(stone.row) for stone in Tombstones(data_dir / TOMBSTONE_FILE).read() if stone.kind == "crop"}
+    assert oracle.must_not_have() - named == set(), "removed crops are not in the file that outlives the database"
 
 
 def repeat_unanswered(client: httpx.Client, oracle: Oracle, chance: random.Random) -> None:

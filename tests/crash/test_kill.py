@@ -13,7 +13,7 @@ from tests.crash.audit import audit
 from tests.crash.crowd import Crowd
 from tests.crash.oracle import Oracle
 from tests.crash.points import ANY_MOMENT, STARTING, deck
-from tests.crash.recheck import check_gone, check_search, repeat_unanswered
+from tests.crash.recheck import check_gone, check_search, check_tombstones, repeat_unanswered
 from tests.server import Server
 
 KILLS = int(os.environ.get("REAPPEAR_TEST_KILLS") or 20) // 2  # on each of two databases
@@ -67,6 +67,7 @@ def _check(server: Server, oracle: Oracle, database_url: str, chance: random.Ran
     """Everything a restarted service holds is what its clients were told, and it can be searched."""
     rows = audit(database_url, server.data_dir)
     assert oracle.problems(rows) == []
+    check_tombstones(server.data_dir, oracle)
     with httpx.Client(base_url=server.url, timeout=30) as client:
         assert client.get("/readyz").json()["crops"] == len(rows)
         check_search(client, chance.sample(rows, min(sample, len(rows))))

@@ -18,7 +18,7 @@ from tests.conftest import wait_until_ready
 from tests.crash.audit import audit
 from tests.crash.crowd import Crowd
 from tests.crash.oracle import Oracle
-from tests.crash.recheck import check_gone, check_search, check_vectors, repeat_unanswered
+from tests.crash.recheck import check_gone, check_search, check_tombstones, check_vectors, repeat_unanswered
 from tests.faults.journal import Record
 from tests.faults.power import WORST, Disk, Loss
 from tests.faults.preload import FaultyDisk
@@ -99,13 +99,16 @@ def check_survivor(survivor: Survivor, chance: random.Random, known: dict[str, "
     see `check_vectors`."""
     url, oracle = database_in(survivor.data_dir), survivor.oracle
     lock = FolderLock(survivor.data_dir)
-    upgrade(url)
-    lock.release()
+    try:
+        upgrade(url)
+    finally:
+        lock.release()
     settings = Settings(data_dir=survivor.data_dir, database_url=url, log_level="error")
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         wait_until_ready(client)
         rows = audit(url, survivor.data_dir)
         assert oracle.problems(rows) == []
+        check_tombstones(survivor.data_dir, oracle)
         assert client.get("/readyz").json()["crops"] == len(rows)
         check_vectors(client, rows, known)
         check_search(client, chance.sample(rows, min(SAMPLE, len(rows))))
