@@ -36,8 +36,10 @@ def test_no_loss_of_power_loses_doubles_or_brings_back_what_was_acknowledged(
 
 @pytest.mark.parametrize("breach", BREACHES)
 def test_a_service_that_does_not_sync_is_found_out(breach: str, tmp_path: Path, chance: random.Random) -> None:
-    run = run_crowd(tmp_path, chance, 1.5, module=("tests.faults.careless", breach))
+    run = run_crowd(tmp_path, chance, 0.5, 1, module=("tests.faults.careless", breach))
     for survivor in lose_power(run, tmp_path, chance, LOSSES_TO_NOTICE):
+        if survivor.record < len(run.records) / 2:
+            continue  # before the clean stop, which syncs what was careless
         try:
             check_survivor(survivor, chance, {})
         except ReappearError:
