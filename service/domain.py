@@ -1,7 +1,9 @@
 """The words of the service as types. Knows numpy and the standard library only."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,12 +55,14 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A separate gallery with its own people and thresholds."""
+    """A separate gallery with its own people, thresholds and rules for what is kept."""
 
     id: int
     name: str
     match_threshold: float | None
     possible_threshold: float | None
+    retention_days: int | None  # None keeps crops until they are removed
+    keep_pictures: bool
     created_at: datetime
     identities: int = 0
     crops: int = 0
@@ -87,6 +91,76 @@ class Crop:
     captured_at: datetime | None
     track: str | None
     quality: Quality
+    created_at: datetime
+    expires_at: datetime | None
+    has_picture: bool
+
+
+class Scope(StrEnum):
+    """What a key may do; each includes the one before."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    def covers(self, other: "Scope") -> bool:
+        """Whether this scope is enough where the other is needed."""
+        order = list(Scope)
+        return order.index(self) >= order.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key as it is kept: its secret only as a digest."""
+
+    id: str
+    name: str
+    secret_sha256: str
+    scope: Scope
+    collection: str | None  # None for all
+    reads_per_minute: int | None
+    writes_per_minute: int | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request: a key, or the service itself."""
+
+    id: str
+    scope: Scope
+    collection: str | None = None
+    reads_per_minute: int | None = None
+    writes_per_minute: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did what to whom and when; `subjects` are clients' ids of people, never pictures."""
+
+    at: datetime
+    request_id: str | None
+    caller: str
+    action: str
+    collection: str | None
+    subjects: tuple[str, ...] = ()
+
+    def about(self, subjects: Iterable[str]) -> "AuditEntry":
+        """The same entry about these people."""
+        return replace(self, subjects=tuple(subjects))
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A row that is erased for good: a crop, identity, collection or key. With the moment it was made it is known also
+    where its id is used again after a restore."""
+
+    database: str  # its UUID
+    epoch: int
+    kind: str
+    row: str
     created_at: datetime
 
 
@@ -129,6 +203,11 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int:
         """How many vectors there are."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the vectors take, places kept free for more included."""
         ...
 
     def add(self, ids: CropIds, vectors: VectorArray) -> None:

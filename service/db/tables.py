@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    true,
 )  # fmt: skip
 
 metadata = MetaData(
@@ -81,6 +83,8 @@ collections = Table(
     Column("match_threshold", Double),
     Column("possible_threshold", Double),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("retention_days", Integer),  # null keeps crops until they are removed
+    Column("keep_pictures", Boolean, nullable=False, server_default=true()),
     sqlite_autoincrement=True,
 )  # fmt: skip
 
@@ -114,7 +118,7 @@ crops = Table(
     "crops", metadata,
     Column("id", BigId, primary_key=True),  # never used again; also the id in the index
     Column("identity_id", ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("picture", String(64), nullable=False, unique=True),  # its name in the store
+    Column("picture", String(64), unique=True),  # its name in the store; null where its collection keeps none
     Column("picture_sha256", String(64), nullable=False),
     Column("media_type", String(16), nullable=False),
     Column("camera", Bytewise),
@@ -124,7 +128,7 @@ crops = Table(
     Column("height", Integer, nullable=False),
     Column("sharpness", Double, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime),
+    Column("expires_at", UtcDateTime, index=True),
     sqlite_autoincrement=True,
 )  # fmt: skip
 
@@ -158,4 +162,39 @@ idempotency = Table(  # answers to enrolments that named a key; erased with the 
     Column("identity_id", ForeignKey("identities.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("answer", JSON, nullable=False),
     Column("created_at", UtcDateTime, nullable=False, index=True),
+)  # fmt: skip
+
+api_keys = Table(
+    "api_keys", metadata,
+    Column("id", String(12), primary_key=True),  # the part of a key that may be shown
+    Column("name", String(128), nullable=False),
+    Column("secret_sha256", String(64), nullable=False),
+    Column("scope", String(5), nullable=False),  # read, write, admin
+    Column("collection_id", ForeignKey("collections.id", ondelete="CASCADE")),  # null for all
+    Column("reads_per_minute", Integer),  # null for the service's own
+    Column("writes_per_minute", Integer),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)  # fmt: skip
+
+audit = Table(  # append-only: triggers refuse the rest
+    "audit", metadata,
+    Column("id", BigId, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("request_id", String(64)),
+    Column("caller", String(64), nullable=False),  # a key's id, or which part of the service it was
+    Column("action", String(32), nullable=False),
+    Column("collection", String(128)),
+    Column("subjects", JSON, nullable=False),  # the clients' ids of the people concerned
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+erasures = Table(  # rows that are gone for good and still have to be told to the file that outlives the database
+    "erasures", metadata,
+    Column("id", BigId, primary_key=True),
+    Column("kind", String(10), nullable=False),  # crop, identity, collection, key
+    Column("row_id", String(20), nullable=False),
+    Column("row_created_at", UtcDateTime, nullable=False),  # with it a row is known also where its id is used again
+    sqlite_autoincrement=True,
 )  # fmt: skip

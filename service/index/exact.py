@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import faiss
 
 FAISS_VERSION: str = faiss.__version__
+FAISS_BUILD = f"{FAISS_VERSION}, {faiss.get_compile_options().strip()}"
 
 BLOCK_ROWS = 65_536
 SPARE = 16  # candidates beyond k, so that ties at the edge are usually settled in one round
@@ -81,6 +82,11 @@ class ExactIndex:
     def __len__(self) -> int:
         """How many vectors there are."""
         return sum(block.live for block in self._blocks)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the vectors take, places kept free for more included."""
+        return sum(block.vectors.nbytes for block in self._blocks)
 
     def add(self, ids: CropIds, vectors: VectorArray) -> None:
         """Add (n, dim) float32 vectors under n ids that are not in the index."""
