@@ -14,7 +14,6 @@ from tests.pictures import jpeg
 
 JPEG = {"Content-Type": "image/jpeg"}
 SAME = 0.9999  # a picture against its own vector; two different ones of `jpeg` are at most 0.997 apart in similarity
-FIRST_SEED = 1_000_000
 IDENTITIES = 40
 CLIENTS = 4
 REMOVALS = 0.2
@@ -33,9 +32,10 @@ class Enrolled:
 class Ledger:
     """Holds every acknowledgement. What was asked for and never answered is in neither."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_seed: int = 1_000_000) -> None:
+        """Pictures are made from seeds on from that one; no two ledgers may share any."""
         self._lock = threading.Lock()
-        self._made = 0
+        self._made = first_seed
         self.kept: dict[int, Enrolled] = {}
         self.gone: dict[int, Enrolled] = {}
 
@@ -44,7 +44,7 @@ class Ledger:
         with self._lock:
             self._made += 1
             number = self._made
-        one = Enrolled(f"p-{number % IDENTITIES}", jpeg(FIRST_SEED + number))
+        one = Enrolled(f"p-{number % IDENTITIES}", jpeg(number))
         answer = http.post("/gallery", params={"identity": one.identity}, content=one.picture, headers=JPEG)
         if answer.status_code == 503:
             return None

@@ -14,13 +14,26 @@ from tests.conftest import ROOT
 from tests.server import free_port
 
 START_TIMEOUT_S = 60
+FETCH_TIMEOUT_S = 120
 FILES = ROOT / "docker" / "prometheus"
+
+
+def find_programs(folder: Path) -> Path | None:
+    """The folder with `prometheus` and `promtool`: as installed, else unpacked from Debian's package, else None."""
+    if (installed := shutil.which("promtool")) and shutil.which("prometheus"):
+        return Path(installed).parent
+    fetch = ["sh", "-c", "apt-get download prometheus && dpkg --extract prometheus_*.deb ."]
+    try:
+        done = subprocess.run(fetch, cwd=folder, capture_output=True, timeout=FETCH_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return folder / "usr" / "bin" if done.returncode == 0 else None
 
 
 class Prometheus:
     """Runs for as long as the block lasts, and looks every second."""
 
-    def __init__(self, program: str, folder: Path, target: str) -> None:
+    def __init__(self, program: Path, folder: Path, target: str) -> None:
         self._folder = folder
         self._url = f"http://127.0.0.1:{free_port()}"
         config = (FILES / "prometheus.yml").read_text()

@@ -5,8 +5,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.compose.stack import Stack
 from tests.conftest import ROOT
 
@@ -14,22 +12,14 @@ ALERTS_TEST = Path(__file__).with_name("alerts_test.yml")
 PROMETHEUS = ROOT / "docker" / "prometheus"
 
 
-@pytest.fixture(scope="module")
-def promtool() -> str:
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("NOT TESTED: promtool is not installed (Debian has it in the package prometheus)")
-    return found
-
-
-def test_prometheus_takes_its_configuration_and_rules(promtool: str) -> None:
+def test_prometheus_takes_its_configuration_and_rules(promtool: Path) -> None:
     command = [promtool, "check", "config", PROMETHEUS / "prometheus.yml"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "rules found" in done.stdout
 
 
-def test_alerts_fire_when_they_should_and_not_otherwise(promtool: str, tmp_path: Path) -> None:
+def test_alerts_fire_when_they_should_and_not_otherwise(promtool: Path, tmp_path: Path) -> None:
     shutil.copy(PROMETHEUS / "alerts.yml", tmp_path)
     shutil.copy(ALERTS_TEST, tmp_path)
     command = [promtool, "test", "rules", tmp_path / ALERTS_TEST.name]

@@ -4,7 +4,6 @@ everything that was ever acknowledged must be there."""
 import json
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import threading
@@ -76,6 +75,21 @@ def test_what_is_enrolled_is_found_and_what_is_removed_is_not(stack: Stack, ledg
     assert ledger.problems(stack) == []
 
 
+def test_a_loss_would_be_noticed(stack: Stack) -> None:
+    blind = Ledger(first_seed=9_000_000)
+    with stack.http() as http:
+        crops = [blind.enrol(http), blind.enrol(http)]
+        for crop in crops:
+            assert http.delete(f"/gallery/{blind.kept[crop].identity}/crops/{crop}").status_code == 200
+    assert len(blind.problems(stack)) == len(crops)
+
+
+def test_the_command_works_inside(stack: Stack) -> None:
+    assert "admin" in stack.compose("exec", "--no-TTY", "reappear", "reappear", "keys", "list")
+    findings = json.loads(stack.compose("exec", "--no-TTY", "reappear", "reappear", "doctor", "--json"))
+    assert [one for one in findings if not one["well"]] == []
+
+
 def test_nobody_gets_in_without_a_key(stack: Stack) -> None:
     with stack.http() as http:
         assert http.get("/gallery").status_code == 200
@@ -86,11 +100,10 @@ def test_nobody_gets_in_without_a_key(stack: Stack) -> None:
             assert http.request(method, path).status_code == 401, path
 
 
-def test_prometheus_scrapes_it_and_evaluates_every_alert(stack: Stack, tmp_path: Path) -> None:
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("NOT TESTED: prometheus is not installed")
-    with Prometheus(program, tmp_path, f"127.0.0.1:{stack.port}") as prometheus:
+def test_prometheus_scrapes_it_and_evaluates_every_alert(
+    stack: Stack, prometheus_program: Path, tmp_path: Path
+) -> None:
+    with Prometheus(prometheus_program, tmp_path, f"127.0.0.1:{stack.port}") as prometheus:
         rules = prometheus.wait_for_rules()
         assert {rule["name"]: rule["lastError"] for rule in rules if rule.get("lastError")} == {}
         assert {rule["name"]: rule["state"] for rule in rules if rule["state"] != "inactive"} == {}
