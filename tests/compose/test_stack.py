@@ -85,7 +85,7 @@ def test_a_loss_would_be_noticed(stack: Stack) -> None:
 
 
 def test_the_command_works_inside(stack: Stack) -> None:
-    assert "admin" in stack.compose("exec", "--no-TTY", "reappear", "reappear", "keys", "list")
+    assert "scope" in stack.compose("exec", "--no-TTY", "reappear", "reappear", "keys", "list")
     findings = json.loads(stack.compose("exec", "--no-TTY", "reappear", "reappear", "doctor", "--json"))
     assert [one for one in findings if not one["well"]] == []
 
