@@ -18,7 +18,6 @@ from service.db.sightings import Taken, rows_of, take_crop, take_crops_in, take_
 from service.domain import DEFAULT_COLLECTION, VectorArray
 from service.errors import Conflict, NotFound, OutcomeUnknown, ReappearError
 from service.flows.audit import entry
-from service.flows.keys import load_keys
 from service.flows.parts import Parts
 from service.flows.rewriting import REWRITE_WITHIN
 
@@ -121,7 +120,7 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
         return _Gone(home.id, home.identities, taken, vectors)
 
     removed = await _remove(parts, job)
-    await load_keys(parts)
+    parts.keys.drop_collection(name)
     return removed
 
 
@@ -141,8 +140,8 @@ async def empty_outbox(parts: Parts) -> None:
         clear_outbox(connection, pictures)
         clear_tombstones(connection, list(stones))
 
+    parts.rewriting.ask()
     await parts.writer.write(job)
-    parts.rewriting.wanted()
 
 
 async def unlink(parts: Parts) -> None:
@@ -162,7 +161,7 @@ async def _remove(parts: Parts, job: Job) -> Removed:
         raise
     gone = written.value
     await unlink(parts)
-    rewritten = await parts.rewriting.try_now(parts.database)
+    rewritten = parts.rewriting.done
     crops = len(gone.taken.crops)
     return Removed(
         Counts(gone.identities, crops, crops, gone.taken.pictures), written.generation,
