@@ -37,6 +37,19 @@ def check_revision(connection: Connection) -> None:
         )
 
 
+def is_current(url: str) -> bool:
+    """Whether the database is at this version's revision. Raises DatabaseDown."""
+    engine = make_engine(parse_url(url), pool_size=1, read_only=True)
+    try:
+        with translated(), engine.connect() as connection:
+            check_revision(connection)
+    except DatabaseRefused:
+        return False
+    finally:
+        engine.dispose()
+    return True
+
+
 def server_clock(connection: Connection) -> datetime:
     """What time the database thinks it is."""
     if connection.dialect.name == "sqlite":
