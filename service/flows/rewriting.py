@@ -19,9 +19,11 @@ class Rewriting:
 
     def __init__(self) -> None:
         self._since: float | None = time.monotonic()  # what was removed before a crash
+        self._removals = 0  # so that one during a rewrite is not taken for rewritten
 
     def wanted(self) -> None:
         """Rows were removed."""
+        self._removals += 1
         if self._since is None:
             self._since = time.monotonic()
 
@@ -39,12 +41,12 @@ class Rewriting:
             await self._rewrite(database)
 
     async def _rewrite(self, database: Database) -> bool:
-        since = self._since
+        removals = self._removals
         try:
             done = await asyncio.to_thread(database.rewrite)
         except DatabaseDown:
             log.exception("free pages and logs cannot be overwritten yet")
             return False
-        if done and self._since == since:
+        if done and self._removals == removals:
             self._since = None
         return done
