@@ -167,7 +167,7 @@ def _key_ring(settings: Settings, database: Database) -> KeyRing:
             "with one (`openssl rand -hex 32` makes it), or listen on 127.0.0.1"
         )
     ring = KeyRing(required=settings.keys_required, admin_key=admin_key)
-    ring.load(known)
+    ring.load(known, ring.take_turn())
     return ring
 
 

@@ -1,5 +1,6 @@
 """Make, list and revoke API keys."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,6 +14,7 @@ from service.domain import ApiKey, Scope
 from service.errors import BadInput
 from service.flows.audit import entry
 from service.flows.keyring import make_token
+from service.flows.outbox import unlink
 from service.flows.parts import Parts
 
 
@@ -64,10 +66,13 @@ async def revoke(parts: Parts, key: str) -> ApiKey:
         return revoked
 
     revoked = (await parts.writer.write(job)).value
-    await load_keys(parts)
+    parts.keys.forget(key)
+    await unlink(parts)
+    await load_keys(parts)  # for one made meanwhile
     return revoked
 
 
 async def load_keys(parts: Parts) -> None:
     """Bring the ring in line with the rows."""
-    parts.keys.load(await parts.database.read(keys_in_force, datetime.now(UTC)))
+    turn = parts.keys.take_turn()
+    parts.keys.load(await asyncio.to_thread(parts.database.read_now, keys_in_force, datetime.now(UTC)), turn)
