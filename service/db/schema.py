@@ -28,12 +28,22 @@ def downgrade(url: str, revision: str = "base") -> None:
 def check_revision(connection: Connection) -> None:
     """Raises DatabaseRefused where the database is not at this version's revision."""
     needed = ScriptDirectory.from_config(_config()).get_current_head()
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = revision_of(connection)
     if found != needed:
         raise DatabaseRefused(
             f"the database is at revision {found or 'none'}, this version needs {needed}; "
             "run `python -m service --migrate` (`make serve` does)"
         )
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision a database is at; None where no migration ever ran."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def known_revisions() -> set[str]:
+    """All revisions this version can start from."""
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def _run(url: str, act: Callable[[Config, str], None], revision: str) -> None:
