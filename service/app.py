@@ -5,15 +5,18 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
-from functools import partial
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TypedDict
 
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
-from service.api import collections, crops, gallery, health, query
+from service.api import audit, collections, crops, gallery, health, keys, query, retention
+from service.api.access import Throttle, known_caller
 from service.api.dependencies import known_query
 from service.api.errors import answer_errors
 from service.api.guards import Guard
@@ -21,19 +24,24 @@ from service.api.openapi import describe
 from service.config import LOOPBACK, Settings
 from service.db.changes import database_uuid, ensure_meta, ensure_model, wait_for_commits
 from service.db.engine import Database
+from service.db.keys import keys_in_force
 from service.db.schema import check_revision
-from service.domain import Thresholds
+from service.domain import Scope, Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
-from service.errors import DatabaseDown, ReappearError
+from service.errors import DatabaseDown, KeysRefused, ReappearError
 from service.flows.admission import Admission
-from service.flows.housekeeping import keep_house
+from service.flows.audit import Audit
+from service.flows.housekeeping import keep_audit, keep_house
+from service.flows.keyring import KeyRing
 from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
 from service.flows.readiness import Readiness
-from service.flows.reconcile import check_vectors, load_galleries, settle_pictures
+from service.flows.reconcile import check_vectors, load_galleries, settle_files
 from service.flows.repeats import Repeats
+from service.flows.rewriting import Rewriting
 from service.flows.searcher import Searcher
+from service.flows.watching import watch_service
 from service.flows.writer import Writer
 from service.images.decode import PictureLimits
 from service.images.quality import QualityGate
@@ -41,6 +49,7 @@ from service.index.exact import FAISS_VERSION, ExactIndex, tune_faiss
 from service.index.gallery import Galleries
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
+from service.store.tombstones import TOMBSTONE_FILE, Tombstones
 from service.telemetry import Telemetry, configure_logging
 
 log = logging.getLogger(__name__)
@@ -48,6 +57,8 @@ log = logging.getLogger(__name__)
 MAX_SEARCH_BATCH = 64
 MAX_WRITE_BATCH = 32
 MAX_WAITING_WRITES = 1024
+MAX_UNWRITTEN_READS = 100_000  # about 30 MB; more than the database takes minutes to come back for
+MIN_ADMIN_KEY_CHARS = 32
 HOUSEKEEPING_S = 60
 LOAD_AGAIN_S = 2
 
@@ -57,6 +68,7 @@ class State(TypedDict):
 
     parts: Parts
     readiness: Readiness
+    throttle: Throttle
     telemetry: Telemetry
     about: health.About
 
@@ -73,34 +85,90 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
             except ReappearError as error:
                 log.critical("cannot start: %s", error.detail)
                 raise
-            house = asyncio.create_task(keep_house(state["parts"], state["readiness"].check, HOUSEKEEPING_S))
-            stack.callback(house.cancel)
+            parts = state["parts"]
+            for task in (keep_house(parts, state["readiness"].check, HOUSEKEEPING_S), keep_audit(parts)):
+                stack.callback(asyncio.create_task(task).cancel)
             yield state
+            with suppress(ReappearError):  # logged where it happened
+                await parts.audit.flush()
 
     app = FastAPIOffline(
         title="Reappear", version=version("reappear"), lifespan=lifespan, redoc_url=None,
         summary="Who is this person, and where have we seen them before?",
+        **({} if settings.docs else {"docs_url": None, "openapi_url": None}),
     )  # fmt: skip
-    for router in (gallery.router, query.router, crops.router, collections.router, health.router):
-        app.include_router(router, dependencies=[Depends(known_query)])
+    _add_routes(app, settings)
     answer_errors(app)
     describe(app)
-    named = {name.strip().lower() for name in settings.allowed_hosts.split(",")} - {""}
+    named = _named(settings.allowed_hosts)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=sorted(_named(settings.cors_origins)), allow_methods=["*"],
+            allow_headers=["authorization", "x-api-key", "content-type", "idempotency-key", "x-request-id"],
+            expose_headers=["x-request-id", "retry-after", "idempotency-replayed"],
+        )  # fmt: skip
     app.add_middleware(
         Guard,
         telemetry=telemetry,
         allowed_hosts=named | {*LOOPBACK} if settings.on_loopback or named else None,
         max_body_bytes=settings.max_body_bytes,
         max_bodies_bytes=settings.max_bodies_bytes,
+        allowed_origins=_named(settings.cors_origins),
     )
     return app
+
+
+def _add_routes(app: FastAPI, settings: Settings) -> None:
+    """Every route asks for a key before it looks at anything else, but for the two that tell whether this is well."""
+    behind_key = [Depends(known_caller), Depends(known_query)]
+    app.include_router(health.open_router, dependencies=[Depends(known_query)])
+    if settings.metrics == "open":
+        app.include_router(health.metrics_router, dependencies=[Depends(known_query)])
+    elif settings.metrics == "key":
+        app.include_router(health.metrics_router, dependencies=behind_key)
+    for routes in (gallery, query, crops, collections, keys, audit, retention, health):
+        app.include_router(routes.router, dependencies=behind_key)
+
+
+def _named(names: str) -> set[str]:
+    return {name.strip().lower() for name in names.split(",")} - {""}
+
+
+def _admin_key(settings: Settings) -> str | None:
+    """The first admin key. Raises KeysRefused."""
+    if settings.admin_key_file is None:
+        return None
+    try:
+        key = settings.admin_key_file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeysRefused(
+            f"REAPPEAR_ADMIN_KEY_FILE cannot be read ({error}); this user must be able to read it"
+        ) from error
+    if len(key) < MIN_ADMIN_KEY_CHARS or not key.isascii() or not key.isprintable() or " " in key:
+        raise KeysRefused(
+            f"the key in REAPPEAR_ADMIN_KEY_FILE must have {MIN_ADMIN_KEY_CHARS} ASCII characters or more, without "
+            "spaces; `openssl rand -hex 32` makes one"
+        )
+    return key
+
+
+def _key_ring(settings: Settings, database: Database) -> KeyRing:
+    """The keys in force. Raises KeysRefused where keys are asked for and there is none to make others with."""
+    admin_key = _admin_key(settings)
+    known = database.read_now(keys_in_force, datetime.now(UTC))
+    if settings.keys_required and admin_key is None and not any(key.scope is Scope.ADMIN for key in known):
+        raise KeysRefused(
+            "keys are asked for, and there is no admin key to make them with: set REAPPEAR_ADMIN_KEY_FILE to a file "
+            "with one (`openssl rand -hex 32` makes it), or listen on 127.0.0.1"
+        )
+    ring = KeyRing(required=settings.keys_required, admin_key=admin_key)
+    ring.load(known)
+    return ring
 
 
 def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str], None], stack: ExitStack) -> State:
     """Check everything that can be wrong, then load the index beside the running server."""
     configure_logging(settings.log_level)
-    if not settings.on_loopback:
-        log.warning("listening beyond this machine: whoever reaches the port can read and change everything")
     lock = FolderLock(settings.data_dir)
     stack.callback(lock.release)
     network = OnnxModel(settings.model_dir, provider=settings.provider, threads=settings.cores)
@@ -119,19 +187,22 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
     stack.callback(store.close)
     thresholds = Thresholds(manifest.thresholds.match, manifest.thresholds.possible)
     model = Model(model_id, manifest.version, manifest.output.dim, thresholds)
-    parts = _assemble(settings, telemetry, fail_point, stack, database, store, network, model)
+    ring = _key_ring(settings, database)
+    parts = _assemble(settings, telemetry, fail_point, stack, database, store, network, model, ring)
     readiness = _load(database, parts, stack)
-    _watch(telemetry, parts)
     about = health.About(
         version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
         database=database.dialect,
     )  # fmt: skip
-    return State(parts=parts, readiness=readiness, telemetry=telemetry, about=about)
+    watch_service(telemetry, parts, readiness, settings.data_dir)
+    telemetry.describe(**asdict(about))
+    throttle = Throttle(reads_per_minute=settings.reads_per_minute, writes_per_minute=settings.writes_per_minute)
+    return State(parts=parts, readiness=readiness, throttle=throttle, telemetry=telemetry, about=about)
 
 
 def _assemble(
     settings: Settings, telemetry: Telemetry, fail_point: Callable[[str], None], stack: ExitStack,
-    database: Database, store: FolderStore, network: OnnxModel, model: Model,
+    database: Database, store: FolderStore, network: OnnxModel, model: Model, ring: KeyRing,
 ) -> Parts:  # fmt: skip
     """Put the moving parts together; each is told to finish its work when the stack unwinds."""
     tune_faiss()
@@ -157,6 +228,8 @@ def _assemble(
         database=database, writer=writer, galleries=galleries, embedder=embedder, searcher=searcher, reader=reader,
         store=store, admission=Admission(settings.max_waiting), repeats=Repeats(settings.idempotency_hours),
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
+        audit=Audit(writer, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
+        tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=Rewriting(),
         doubtful=set(), fail_point=fail_point,
     )  # fmt: skip
 
@@ -168,7 +241,7 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     def load() -> None:
         while not stopping.is_set():
             try:
-                settle_pictures(database, parts.store)
+                settle_files(database, parts.store, parts.tombstones)
                 database.read_now(check_vectors, parts.model.id, parts.model.version)
                 database.read_now(load_galleries, parts.galleries, parts.model.id)
             except DatabaseDown:
@@ -184,10 +257,3 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     stack.callback(thread.shutdown)
     stack.callback(stopping.set)
     return Readiness(thread.submit(load))
-
-
-def _watch(telemetry: Telemetry, parts: Parts) -> None:
-    telemetry.index_crops.set_function(lambda: len(parts.galleries))
-    telemetry.generation.set_function(lambda: parts.galleries.generation)
-    for batcher in (parts.embedder.batcher, parts.searcher.batcher, parts.writer.batcher):
-        telemetry.waiting.labels(batcher.name).set_function(partial(getattr, batcher, "waiting"))

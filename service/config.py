@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,13 +18,33 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="REAPPEAR_", frozen=True, extra="forbid", protected_namespaces=())
 
-    host: str = Field("127.0.0.1", description="Address to listen on. Loopback, because nobody is asked for a key yet.")
+    host: str = Field("127.0.0.1", description="Address to listen on. On loopback ones no key is asked for.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     data_dir: Path = Field(
         Path("data"), description="Folder for pictures and the SQLite database; one process owns it."
     )
     database_url: str = Field(
         "", description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; empty is SQLite in the data folder."
+    )
+    database_password_file: Path | None = Field(
+        None, description="File with the password for the database URL, so that no variable holds it."
+    )
+    auth: Literal["auto", "on"] = Field("auto", description="Ask for keys: beyond loopback addresses, or always.")
+    admin_key_file: Path | None = Field(
+        None, description="File with the first admin key, 32 characters or more; the others are made with it."
+    )
+    reads_per_minute: int = Field(
+        0, ge=0, description="Queries and other reads of one key in a minute; 0 is as many as it likes."
+    )
+    writes_per_minute: int = Field(
+        0, ge=0, description="Enrolments and other writes of one key in a minute; 0 is as many as it likes."
+    )
+    docs: bool = Field(True, description="Serve /docs and /openapi.json, which tell what the routes are, to everybody.")
+    metrics: Literal["key", "open", "off"] = Field(
+        "key", description="Who sees /metrics: keys with any scope, everybody who reaches the port, or nobody."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may call this service, comma-separated; none unless named."
     )
     model_dir: Path = Field(
         ROOT / "models" / "default", description="Folder with manifest.json and the ONNX file; the shipped extractor."
@@ -67,13 +88,23 @@ class Settings(BaseSettings):
 
     @property
     def url(self) -> str:
-        """The database URL in force."""
+        """The database URL in force, with its password. Raises OSError for a password file that cannot be read."""
+        if self.database_url and self.database_password_file is not None:
+            scheme, _, rest = self.database_url.partition("://")
+            user, _, place = rest.rpartition("@")
+            password = quote(self.database_password_file.read_text().strip(), safe="")
+            return f"{scheme}://{user.partition(':')[0]}:{password}@{place}"
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'reappear.db'}"
 
     @property
     def cores(self) -> int:
         """Threads in force."""
         return self.threads or usable_cores()
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether requests need a key."""
+        return self.auth == "on" or not self.on_loopback
 
     @property
     def on_loopback(self) -> bool:

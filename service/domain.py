@@ -1,6 +1,7 @@
 """The words of the service as types. Knows numpy and the standard library only."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -146,6 +147,10 @@ class AuditEntry:
     collection: str | None
     subjects: tuple[str, ...] = ()
 
+    def about(self, subjects: Iterable[str]) -> "AuditEntry":
+        """The same entry about these people."""
+        return replace(self, subjects=tuple(subjects))
+
 
 @dataclass(frozen=True, slots=True)
 class Tombstone:
@@ -198,6 +203,11 @@ class VectorIndex(Protocol):
 
     def __len__(self) -> int:
         """How many vectors there are."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the vectors take, places kept free for more included."""
         ...
 
     def add(self, ids: CropIds, vectors: VectorArray) -> None:

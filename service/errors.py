@@ -11,7 +11,9 @@ ReappearError
 │   ├── BodyTooLarge
 │   └── UnsupportedBody
 ├── CallerLeft              nobody waits for the answer any more
-├── NotAllowed              the request comes from where it must not come from
+├── Unauthorised            no key, or one that opens nothing
+├── NotAllowed              the key is not for this, or the request comes from where it must not come from
+├── TooManyRequests         this key's share is used up
 ├── NotFound
 ├── Conflict
 ├── Unavailable             nothing is wrong with the request: try again later
@@ -25,7 +27,8 @@ ReappearError
 └── StartRefused            the service must not start like this
     ├── ModelRefused
     ├── DatabaseRefused
-    └── FolderRefused
+    ├── FolderRefused
+    └── KeysRefused
 """
 
 from typing import ClassVar
@@ -102,10 +105,22 @@ class CallerLeft(ReappearError):
     code = "CALLER_LEFT"
 
 
+class Unauthorised(ReappearError):
+    """The request carries no key, or one that is not known, was revoked or has expired."""
+
+    code = "UNAUTHORISED"
+
+
 class NotAllowed(ReappearError):
-    """The request names another host, or another site's page sent it."""
+    """The key's scope or collection is another, the request names another host, or another site's page sent it."""
 
     code = "NOT_ALLOWED"
+
+
+class TooManyRequests(ReappearError):
+    """The key's requests of the last minute are as many as it may send."""
+
+    code = "TOO_MANY_REQUESTS"
 
 
 class NotFound(ReappearError):
@@ -185,6 +200,10 @@ class ModelRefused(StartRefused):
 
 class DatabaseRefused(StartRefused):
     """The database is not at the revision this version needs, or belongs elsewhere."""
+
+
+class KeysRefused(StartRefused):
+    """Nobody could open the service, or the file with the first key cannot be used."""
 
 
 class FolderRefused(StartRefused):

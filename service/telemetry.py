@@ -2,11 +2,19 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 from pythonjsonlogger.json import JsonFormatter
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -37,8 +45,28 @@ class Telemetry:
         self.waiting = Gauge(
             "reappear_waiting_items", "Items that wait for a place in a batch", ["batcher"], registry=self.registry
         )
-        self.index_crops = Gauge("reappear_index_crops", "Crops in the index", registry=self.registry)
-        self.generation = Gauge("reappear_generation", "Last change applied to the index", registry=self.registry)
+        self._connections = Gauge(
+            "reappear_database_connections", "Connections to the database", ["pool", "state"], registry=self.registry
+        )
+        self._info = Gauge(
+            "reappear_info", "What is running; always 1", ["version", "model", "provider", "faiss", "database"],
+            registry=self.registry,
+        )  # fmt: skip
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+    def watch(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """A gauge that is read whenever somebody looks."""
+        Gauge(name, meaning, registry=self.registry).set_function(read)
+
+    def watch_connections(self, pool: str, state: str, read: Callable[[], float]) -> None:
+        """Connections of one pool in one state."""
+        self._connections.labels(pool, state).set_function(read)
+
+    def describe(self, **about: str) -> None:
+        """Versions, model, provider and database in use."""
+        self._info.labels(**about).set(1)
 
     def observe_batch(self, batcher: str, size: int) -> None:
         """Count one batch."""

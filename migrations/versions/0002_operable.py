@@ -81,7 +81,9 @@ def _set_nullable(column: str, *, nullable: bool) -> None:
         batch.alter_column(column, existing_type=sa.String(64), nullable=nullable)
     if last is not None:
         op.execute("DELETE FROM sqlite_sequence WHERE name = 'crops'")
-        op.execute(f"INSERT INTO sqlite_sequence (name, seq) VALUES ('crops', {int(last)})")
+        op.get_bind().execute(
+            sa.text("INSERT INTO sqlite_sequence (name, seq) VALUES ('crops', :last)"), {"last": last}
+        )
 
 
 def _refuse_pictures_not_kept() -> None:

@@ -3,10 +3,10 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.access import Administers, Reads
 from service.api.bodies import parse, read_json
-from service.api.dependencies import Ready
 from service.api.fields import CollectionName, Similarity
 from service.api.gallery import show_removed
 from service.api.openapi import PROBLEMS, json_body
@@ -18,15 +18,21 @@ router = APIRouter(prefix="/collections", tags=["collections"], responses=PROBLE
 NamePath = Annotated[CollectionName, Path(examples=["warehouse"])]
 
 
-class CollectionThresholds(BaseModel):
-    """Cosine similarities; null is the model's own."""
+class CollectionRules(BaseModel):
+    """Thresholds and what is kept. Null thresholds are the model's own, null days are for ever."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"match_threshold": 0.66}]})
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"match_threshold": 0.66, "retention_days": 30}]}
+    )
     match_threshold: Similarity | None = None
     possible_threshold: Similarity | None = None
+    retention_days: int | None = Field(
+        None, ge=1, le=36_500, description="Crops are removed this long after they came."
+    )
+    keep_pictures: bool = Field(True, description="False keeps vectors only, and removes the pictures there are.")
 
 
-class NewCollection(CollectionThresholds):
+class NewCollection(CollectionRules):
     """A collection to make."""
 
     model_config = ConfigDict(
@@ -36,37 +42,38 @@ class NewCollection(CollectionThresholds):
 
 
 @router.get("")
-async def list_collections(parts: Ready) -> Collections:
-    """All collections by name."""
-    found = await lookup.show_collections(parts)
-    return Collections(collections=[Collection.model_validate(one) for one in found])
+async def list_collections(access: Reads) -> Collections:
+    """All collections by name, as far as the key is for them."""
+    found = await lookup.show_collections(access.parts)
+    return Collections(collections=[Collection.model_validate(one) for one in found if access.sees(one.name)])
 
 
 @router.post("", status_code=201, openapi_extra=json_body(NewCollection))
-async def make_collection(request: Request, parts: Ready) -> Collection:
+async def make_collection(request: Request, access: Administers) -> Collection:
     """Make a collection; 409 where the name is taken."""
     new = parse(NewCollection, await read_json(request))
-    return Collection.model_validate(
-        await edit.make_collection(parts, new.name, new.match_threshold, new.possible_threshold)
-    )
+    rules = new.model_dump(exclude={"name"}, exclude_unset=True)
+    return Collection.model_validate(await edit.make_collection(access.to_all(), new.name, rules))
 
 
 @router.get("/{name}")
-async def get_collection(parts: Ready, name: NamePath) -> Collection:
+async def get_collection(access: Reads, name: NamePath) -> Collection:
     """One collection with its counts."""
-    return Collection.model_validate(await lookup.show_collection(parts, name))
+    return Collection.model_validate(await lookup.show_collection(access.to(name), name))
 
 
-@router.patch("/{name}", openapi_extra=json_body(CollectionThresholds))
-async def patch_collection(request: Request, parts: Ready, name: NamePath) -> Collection:
-    """Change thresholds; null gives them back to the model."""
-    change = parse(CollectionThresholds, await read_json(request))
-    return Collection.model_validate(await edit.patch_collection(parts, name, change.model_dump(exclude_unset=True)))
+@router.patch("/{name}", openapi_extra=json_body(CollectionRules))
+async def patch_collection(request: Request, access: Administers, name: NamePath) -> Collection:
+    """Change thresholds and rules; null gives thresholds back to the model. A shorter retention removes crops within a
+    minute, and keep_pictures: false removes the pictures before the answer."""
+    change = parse(CollectionRules, await read_json(request)).model_dump(exclude_unset=True)
+    return Collection.model_validate(await edit.patch_collection(access.to(name), name, change))
 
 
 @router.delete("/{name}")
 async def delete_collection(
-    parts: Ready, name: NamePath, with_identities: Annotated[bool, Query(description="Remove its people too.")] = False
-) -> Removed:
+    access: Administers, name: NamePath,
+    with_identities: Annotated[bool, Query(description="Remove its people too.")] = False,
+) -> Removed:  # fmt: skip
     """Remove a collection; 409 for `default`, and for one with people in it unless asked for."""
-    return show_removed(await remove.remove_collection(parts, name, with_identities=with_identities))
+    return show_removed(await remove.remove_collection(access.to(name), name, with_identities=with_identities))

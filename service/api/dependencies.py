@@ -8,19 +8,9 @@ from fastapi import Depends, Query, Request
 
 from service.api.fields import CollectionName
 from service.errors import BadInput
-from service.flows.parts import Parts
-from service.flows.readiness import Readiness
 from service.telemetry import Stopwatch, Telemetry
 
 MAX_PAGE = 500
-
-
-async def ready_parts(request: Request) -> Parts:
-    """The parts flows work with. Raises NotReady until they may be used."""
-    readiness: Readiness = request.state.readiness
-    readiness.check()
-    parts: Parts = request.state.parts
-    return parts
 
 
 async def known_query(request: Request) -> None:
@@ -61,7 +51,6 @@ def cursor_after(row: int) -> str:
     return base64.urlsafe_b64encode(str(row).encode()).decode().rstrip("=")
 
 
-Ready = Annotated[Parts, Depends(ready_parts)]
 Watch = Annotated[Stopwatch, Depends(stopwatch)]
 After = Annotated[int, Depends(after_cursor)]
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Entries on a page.")]

@@ -25,7 +25,9 @@ STATUS: dict[type[errors.ReappearError], int] = {
     errors.BodyTooLarge: 413,
     errors.UnsupportedBody: 415,
     errors.CallerLeft: 499,
+    errors.Unauthorised: 401,
     errors.NotAllowed: 403,
+    errors.TooManyRequests: 429,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Unavailable: 503,
@@ -57,6 +59,8 @@ def problem(error: errors.ReappearError) -> Response:
     headers = {}
     if isinstance(error, errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, errors.Unauthorised):
+        headers["WWW-Authenticate"] = "Bearer"
     return _answer(status, error.error_code, error.detail, headers)
 
 

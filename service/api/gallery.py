@@ -5,8 +5,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.access import Reads, Writes
 from service.api.bodies import Body, parse, printable, read_body, read_json
-from service.api.dependencies import After, InCollection, Limit, Ready, Watch, cursor_after
+from service.api.crops import picture_path
+from service.api.dependencies import After, InCollection, Limit, Watch, cursor_after
 from service.api.fields import (
     MAX_ROW_ID,
     Attributes,
@@ -64,6 +66,7 @@ class EnrolFields(BaseModel):
         None,
         description="x,y,width,height in pixels: the part of each picture to enrol.",
     )
+    expires_at: Moment | None = Field(None, description="When the crops are to be removed, ISO 8601 with a time zone.")
     collection: CollectionName = DEFAULT_COLLECTION
 
 
@@ -114,7 +117,7 @@ class PatchIdentity(BaseModel):
     responses={201: {"model": Enrolment, "description": "A new identity."}, 422: {"model": RefusedEnrolment | Problem}},
 )
 async def enrol_pictures(
-    request: Request, response: Response, parts: Ready, watch: Watch,
+    request: Request, response: Response, access: Writes, watch: Watch,
     idempotency_key: IdempotencyKey = None,
 ) -> Enrolment | Response:  # fmt: skip
     """Enrol 1–32 pictures of one person: 201 for a new identity, 200 where crops were added.
@@ -123,7 +126,9 @@ async def enrol_pictures(
     enrolled together. Where all are rejected the answer is 422 and nothing is stored.
     """
     body = await read_body(request)
-    outcome = await enrol.enrol(parts, _enrolment(body, idempotency_key), watch)
+    wanted = _enrolment(body, idempotency_key, access.caller.id)
+    parts = access.to(wanted.collection)
+    outcome = await enrol.enrol(parts, wanted, watch)
     content: dict[str, Any] = {**outcome.body, "model": parts.model.version, "generation": outcome.generation}
     if outcome.replayed:
         response.headers["Idempotency-Replayed"] = "true"
@@ -137,14 +142,14 @@ async def enrol_pictures(
 
 @router.get("")
 async def list_identities(
-    parts: Ready, after: After, collection: InCollection = DEFAULT_COLLECTION, limit: Limit = 50,
+    access: Reads, after: After, collection: InCollection = DEFAULT_COLLECTION, limit: Limit = 50,
     name: Annotated[str | None, Query(max_length=1024, description="Part of the name, in any case.")] = None,
     filter: Annotated[str | None, Query(max_length=65536, description='{"attributes.jacket": "red"}')] = None,
 ) -> Identities:  # fmt: skip
     """List identities in the order they were enrolled, page by page."""
     wanted = parse(_Filter, {"filter": filter}).filter
     found = await lookup.page_identities(
-        parts, collection, after=after, limit=limit + 1, name=parse(_Name, {"name": name}).name,
+        access.to(collection), collection, after=after, limit=limit + 1, name=parse(_Name, {"name": name}).name,
         conditions=parse_filter(wanted, on_crops=False),
     )  # fmt: skip
     page = found[:limit]
@@ -153,34 +158,41 @@ async def list_identities(
 
 
 @router.get("/{identity}")
-async def get_identity(parts: Ready, identity: IdentityPath, collection: InCollection = DEFAULT_COLLECTION) -> Identity:
+async def get_identity(
+    access: Reads, identity: IdentityPath, collection: InCollection = DEFAULT_COLLECTION
+) -> Identity:
     """One identity."""
-    return show_identity(await lookup.show_identity(parts, collection, identity))
+    return show_identity(await lookup.show_identity(access.to(collection), collection, identity))
 
 
 @router.patch("/{identity}", openapi_extra=json_body(PatchIdentity))
 async def patch_identity(
-    request: Request, parts: Ready, identity: IdentityPath, collection: InCollection = DEFAULT_COLLECTION
+    request: Request, access: Writes, identity: IdentityPath, collection: InCollection = DEFAULT_COLLECTION
 ) -> Identity:
     """Change name and attributes by a JSON merge patch."""
     change = parse(PatchIdentity, await read_json(request))
-    return show_identity(await edit.patch_identity(parts, collection, identity, _patch(change)))
+    return show_identity(await edit.patch_identity(access.to(collection), collection, identity, _patch(change)))
 
 
 @router.delete("/{identity}")
 async def delete_identity(
-    parts: Ready, identity: IdentityPath, collection: InCollection = DEFAULT_COLLECTION
+    access: Writes, identity: IdentityPath, collection: InCollection = DEFAULT_COLLECTION
 ) -> Removed:
-    """Remove a person: rows, vectors, pictures and index entries."""
-    return show_removed(await remove.remove_identity(parts, collection, identity))
+    """Remove a person: rows, vectors, pictures and index entries. The receipt says when the last trace of them in free
+    pages and logs is overwritten."""
+    return show_removed(await remove.remove_identity(access.to(collection), collection, identity))
 
 
 @router.get("/{identity}/crops")
 async def list_crops(
-    parts: Ready, identity: IdentityPath, after: After, collection: InCollection = DEFAULT_COLLECTION, limit: Limit = 50
+    access: Reads,
+    identity: IdentityPath,
+    after: After,
+    collection: InCollection = DEFAULT_COLLECTION,
+    limit: Limit = 50,
 ) -> Crops:
     """List the crops of an identity, page by page."""
-    found = await lookup.page_crops(parts, collection, identity, after=after, limit=limit + 1)
+    found = await lookup.page_crops(access.to(collection), collection, identity, after=after, limit=limit + 1)
     page = found[:limit]
     following = cursor_after(page[-1].id) if len(found) > limit else None
     return Crops(crops=[_show_crop(one) for one in page], next=following)
@@ -188,11 +200,11 @@ async def list_crops(
 
 @router.delete("/{identity}/crops/{crop}")
 async def delete_crop(
-    parts: Ready, identity: IdentityPath, crop: Annotated[int, Path(ge=1, le=MAX_ROW_ID, examples=[17])],
+    access: Writes, identity: IdentityPath, crop: Annotated[int, Path(ge=1, le=MAX_ROW_ID, examples=[17])],
     collection: InCollection = DEFAULT_COLLECTION,
 ) -> Removed:  # fmt: skip
     """Remove one crop; the identity stays, even without crops."""
-    return show_removed(await remove.remove_crop(parts, collection, identity, crop))
+    return show_removed(await remove.remove_crop(access.to(collection), collection, identity, crop))
 
 
 class _Filter(BaseModel):
@@ -203,7 +215,7 @@ class _Name(BaseModel):
     name: Text | None
 
 
-def _enrolment(body: Body, key: str | None) -> enrol.Enrolment:
+def _enrolment(body: Body, key: str | None, holder: str) -> enrol.Enrolment:
     if body.is_json:
         fields: EnrolFields = parse(EnrolJson, body.fields)
         images = fields.images if isinstance(fields, EnrolJson) else []
@@ -216,7 +228,9 @@ def _enrolment(body: Body, key: str | None) -> enrol.Enrolment:
     if not 1 <= len(images) <= MAX_PICTURES:
         raise BadInput(f"a request has 1–{MAX_PICTURES} pictures, this one {len(images)}")
     pictures = [_new_picture(one, fields) for one in images]
-    return enrol.Enrolment(fields.collection, fields.identity, _patch(fields), pictures, key)
+    return enrol.Enrolment(
+        fields.collection, fields.identity, _patch(fields), pictures, fields.expires_at, key, holder
+    )  # fmt: skip
 
 
 def _patch(sent: EnrolFields | PatchIdentity) -> Patch:
@@ -239,13 +253,12 @@ def show_identity(identity: IdentityRow) -> Identity:
 
 def show_removed(removed: remove.Removed) -> Removed:
     """The receipt of a removal."""
-    return Removed(
-        removed={"identities": removed.identities, "crops": removed.crops}, generation=removed.generation
-    )  # fmt: skip
+    return Removed.model_validate(removed)
 
 
 def _show_crop(crop: CropRow) -> Crop:
     return Crop(
         crop=crop.id, camera=crop.camera, captured_at=crop.captured_at, track=crop.track,
-        quality=Quality.model_validate(crop.quality), created_at=crop.created_at, picture=f"/crops/{crop.id}/picture",
+        quality=Quality.model_validate(crop.quality), created_at=crop.created_at, expires_at=crop.expires_at,
+        picture=picture_path(crop.id) if crop.has_picture else None,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.access import ANSWER_HEADERS
 from service.api.errors import internal_problem, problem
 from service.errors import BadInput, BodyTooLarge, CallerLeft, NotAllowed, Overloaded, ReappearError
 from service.telemetry import Telemetry, request_id
@@ -19,6 +20,18 @@ log = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 READS = ("GET", "HEAD", "OPTIONS")
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+PAGE_POLICY = (  # of /docs, whose parts all come from here
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'"
+)
 DRAIN_FACTOR = (
     4  # a body over its limit is read and dropped up to this many limits, so that its sender hears the answer
 )
@@ -29,12 +42,14 @@ class Guard:
 
     def __init__(
         self, app: ASGIApp, *, telemetry: Telemetry, allowed_hosts: set[str] | None,
-        max_body_bytes: int, max_bodies_bytes: int,
+        allowed_origins: set[str], max_body_bytes: int, max_bodies_bytes: int,
     ) -> None:  # fmt: skip
-        """`allowed_hosts` are the names this service may be called by; None where any may be used."""
+        """`allowed_hosts` are the names this service may be called by; None where any may be used. Pages of
+        `allowed_origins` may call it from other sites."""
         self._app = app
         self._telemetry = telemetry
         self._allowed_hosts = allowed_hosts
+        self._allowed_origins = allowed_origins
         self._max_body_bytes = max_body_bytes
         self._max_bodies_bytes = max_bodies_bytes
         self._bodies_bytes = 0
@@ -58,6 +73,7 @@ class Guard:
 
     async def _run(self, scope: Scope, headers: Headers, exchange: "_Exchange") -> None:
         try:
+            scope[ANSWER_HEADERS] = exchange.headers
             self._check(scope, headers)
             await exchange.check_length(headers)
             await self._app(scope, exchange.receive, exchange.send)
@@ -83,7 +99,7 @@ class Guard:
             raise NotAllowed(
                 f"this service does not answer to the host name {host!r}; REAPPEAR_ALLOWED_HOSTS adds names"
             )
-        if scope["method"] in READS:
+        if scope["method"] in READS or headers.get("origin", "").lower() in self._allowed_origins:
             return
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "same-origin")
         if (origin and origin.partition("://")[2] != host) or site not in ("same-origin", "none"):
@@ -130,6 +146,7 @@ class _Exchange:
         self._send = send
         self.body_bytes = 0
         self.status = 0
+        self.headers = dict(SECURITY_HEADERS)  # of the answer
 
     async def check_length(self, headers: Headers) -> None:
         """Refuse a body that says itself that it is too large, before any of it is kept."""
@@ -155,8 +172,10 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-ID"] = request_id.get() or ""
-            headers["X-Content-Type-Options"] = "nosniff"
-            headers.setdefault("Cache-Control", "no-store")
+            if headers.get("content-type", "").startswith("text/html"):
+                headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+            for name, value in self.headers.items():
+                headers.setdefault(name, value)
         await self._send(message)
 
     async def _drain(self) -> None:

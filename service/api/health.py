@@ -1,16 +1,21 @@
 """/livez, /readyz, /metrics, /version: what the ones who keep it running ask."""
 
+import asyncio
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, ConfigDict
 
-from service.api import schemas
-from service.api.dependencies import Ready
+from service.api.access import Reads
 from service.api.openapi import PROBLEMS
+from service.flows.parts import Parts
+from service.flows.readiness import Readiness
 from service.telemetry import Telemetry
 
-router = APIRouter(tags=["health"])
+open_router = APIRouter(tags=["health"], responses={503: PROBLEMS[503]})  # needs no key, and says nothing of people
+router = APIRouter(tags=["health"], responses=PROBLEMS)
+metrics_router = APIRouter(tags=["health"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +29,63 @@ class About:
     database: str
 
 
-@router.get("/livez")
-async def live() -> schemas.Alive:
+class Alive(BaseModel):
+    """The process answers."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"alive": True}]})
+    alive: bool = True
+
+
+class Ready(BaseModel):
+    """The service can enrol and query."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ready": True, "crops": 80, "generation": 1042}]})
+    ready: bool = True
+    crops: int
+    generation: int
+
+
+class Version(BaseModel):
+    """What is running."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {"version": "0.1.0", "model": "reid-default@sha256:3f1c9a2b7d04", "provider": "CPUExecutionProvider",
+                 "faiss": "1.15.1", "database": "sqlite"}
+            ]
+        },
+    )  # fmt: skip
+    version: str
+    model: str
+    provider: str
+    faiss: str
+    database: str
+
+
+@open_router.get("/livez")
+async def live() -> Alive:
     """200 while the process answers."""
-    return schemas.Alive()
+    return Alive()
 
 
-@router.get("/readyz", responses=PROBLEMS)
-async def ready(parts: Ready) -> schemas.Ready:
+@open_router.get("/readyz")
+async def ready(request: Request) -> Ready:
     """200 once the index is loaded; 503 with the reason before, and where it must not be used."""
-    return schemas.Ready(crops=len(parts.galleries), generation=parts.galleries.generation)
+    readiness: Readiness = request.state.readiness
+    readiness.check()
+    parts: Parts = request.state.parts
+    return Ready(crops=len(parts.galleries), generation=parts.galleries.generation)
 
 
 @router.get("/version")
-async def version(request: Request) -> schemas.About:
+async def version(request: Request, access: Reads) -> Version:
     """Versions of the service, its model and the parts it rests on."""
-    return schemas.About.model_validate(request.state.about, from_attributes=True)
+    return Version.model_validate(request.state.about)
 
 
-@router.get(
+@metrics_router.get(
     "/metrics",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"example": 'reappear_stage_seconds_count{stage="embed"} 42.0'}}}},
@@ -50,4 +93,5 @@ async def version(request: Request) -> schemas.About:
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
     telemetry: Telemetry = request.state.telemetry
-    return Response(generate_latest(telemetry.registry), media_type=CONTENT_TYPE_LATEST)
+    shown = await asyncio.to_thread(generate_latest, telemetry.registry)  # some gauges ask the database
+    return Response(shown, media_type=CONTENT_TYPE_LATEST)

@@ -11,6 +11,9 @@ from service.api.schemas import Problem
 
 PICTURE = {"type": "string", "format": "binary"}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "No key, or one that opens nothing."},
+    403: {"model": Problem, "description": "The key's scope or collection is another."},
+    429: {"model": Problem, "description": "The key's share of the minute is used up: try again after Retry-After."},
     "4XX": {"model": Problem, "description": "What was sent cannot be used; `detail` says what to do."},
     503: {"model": Problem, "description": "Overloaded, stopping or not ready: try again after Retry-After seconds."},
 }

@@ -6,8 +6,10 @@ import numpy as np
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from service.api.access import Reads
 from service.api.bodies import Body, parse, read_body, unless_left
-from service.api.dependencies import Ready, Watch
+from service.api.crops import picture_path
+from service.api.dependencies import Watch
 from service.api.fields import Base64, BoxField, CollectionName, IdentityId, JsonObject, Labels, RowId, Similarity
 from service.api.filters import parse_filter
 from service.api.gallery import MAX_PICTURES
@@ -114,7 +116,7 @@ class EmbedJson(EmbedFields):
 
 
 @router.post("/query", openapi_extra=picture_body(parameters=QueryFields, json=QueryJson, files={"image": True}))
-async def query(request: Request, parts: Ready, watch: Watch) -> Answer:
+async def query(request: Request, access: Reads, watch: Watch) -> Answer:
     """Who is this? A raw picture (the fast path), a form with pictures of one person, or JSON.
 
     An empty gallery, or nobody above the threshold, is 200 with decision `unknown`. `complete` is false only where the
@@ -122,6 +124,7 @@ async def query(request: Request, parts: Ready, watch: Watch) -> Answer:
     """
     body = await read_body(request)
     wanted = _query(body)
+    parts = access.to(wanted.collection)
     found = await unless_left(request, querying.query(parts, wanted, watch))
     qualities = [Quality.model_validate(one) for one in found.qualities]
     return Answer(
@@ -141,10 +144,11 @@ async def query(request: Request, parts: Ready, watch: Watch) -> Answer:
     "/compare",
     openapi_extra=picture_body(parameters=CompareFields, json=CompareJson, files={"a": False, "b": False}, raw=False),
 )
-async def compare(request: Request, parts: Ready, watch: Watch) -> Comparison:
+async def compare(request: Request, access: Reads, watch: Watch) -> Comparison:
     """Are these two the same? Each of `a` and `b` is a picture, a vector, a crop or an identity."""
     body = await read_body(request)
     fields, a, b = _pair(body)
+    parts = access.to(fields.collection)
     found = await unless_left(request, comparing.compare(parts, fields.collection, a, b, fields.threshold, watch))
     return Comparison(
         similarity=found.similarity, decision=found.decision, threshold=found.thresholds.match,
@@ -153,7 +157,7 @@ async def compare(request: Request, parts: Ready, watch: Watch) -> Comparison:
 
 
 @router.post("/embed", openapi_extra=picture_body(parameters=EmbedFields, json=EmbedJson, files={"image": False}))
-async def embed(request: Request, parts: Ready, watch: Watch) -> Embedding:
+async def embed(request: Request, access: Reads, watch: Watch) -> Embedding:
     """The vector of exactly one picture."""
     body = await read_body(request)
     if body.is_json:
@@ -164,6 +168,7 @@ async def embed(request: Request, parts: Ready, watch: Watch) -> Embedding:
         if len(body.pictures) != 1 or body.pictures[0].field != "image":
             raise BadInput(f"send exactly one picture, in the form field `image`; this form has {len(body.pictures)}")
         upload = Upload(body.pictures[0].picture, box=box)
+    parts = access.parts
     vector, quality = await unless_left(request, comparing.embed(parts, upload, watch))
     return Embedding(
         vector=vector.tolist(), dim=len(vector), model=parts.model.version, quality=Quality.model_validate(quality)
@@ -203,7 +208,7 @@ def _candidate(rank: int, found: querying.Candidate) -> Candidate:
     best = found.hits[0][0]
     hits = [
         Hit(crop=row.crop, similarity=similarity, camera=row.camera, captured_at=row.captured_at,
-            picture=f"/crops/{row.crop}/picture")
+            picture=picture_path(row.crop) if row.has_picture else None)
         for row, similarity in found.hits
     ]  # fmt: skip
     return Candidate(

@@ -15,11 +15,11 @@ IDENTITY = {
 QUALITY = {"width": 88, "height": 212, "sharpness": 0.83}
 CROP = {
     "crop": 17, "camera": "c3", "captured_at": "2026-05-01T12:29:58Z", "track": "t-9", "quality": QUALITY,
-    "created_at": "2026-05-01T12:30:00Z", "picture": "/crops/17/picture",
+    "created_at": "2026-05-01T12:30:00Z", "expires_at": None, "picture": "/crops/17/picture",
 }  # fmt: skip
 COLLECTION = {
-    "name": "warehouse", "match_threshold": 0.66, "possible_threshold": None, "identities": 12, "crops": 80,
-    "created_at": "2026-05-01T12:00:00Z",
+    "name": "warehouse", "match_threshold": 0.66, "possible_threshold": None, "retention_days": 30,
+    "keep_pictures": True, "identities": 12, "crops": 80, "created_at": "2026-05-01T12:00:00Z",
 }  # fmt: skip
 
 
@@ -67,7 +67,7 @@ class Identities(BaseModel):
 
 
 class Crop(BaseModel):
-    """One enrolled picture of one identity."""
+    """One enrolled picture of one identity; `picture` is null where its collection keeps none."""
 
     model_config = _example(CROP)
     crop: int
@@ -76,7 +76,8 @@ class Crop(BaseModel):
     track: str | None
     quality: Quality
     created_at: datetime
-    picture: str
+    expires_at: datetime | None
+    picture: str | None
 
 
 class Crops(BaseModel):
@@ -142,13 +143,13 @@ class RefusedEnrolment(Enrolment):
 
 
 class Hit(BaseModel):
-    """A crop that matched; similarity is the raw cosine."""
+    """A crop that matched; similarity is the raw cosine. `picture` is null where its collection keeps none."""
 
     crop: int
     similarity: float
     camera: str | None
     captured_at: datetime | None
-    picture: str
+    picture: str | None
 
 
 class Candidate(BaseModel):
@@ -226,21 +227,51 @@ class Comparison(BaseModel):
     model: str
 
 
-class Removed(BaseModel):
-    """The receipt of a removal: what is gone from rows, vectors, pictures and index, as of which generation."""
+class SelfQuery(BaseModel):
+    """What was removed, looked for again: how many crops, and how many of them rows and index still have."""
 
-    model_config = _example({"removed": {"identities": 1, "crops": 3}, "generation": 1043})
-    removed: dict[str, int]
+    model_config = _example({"crops": 3, "found": 0})
+    crops: int
+    found: int
+
+
+class RemovedCounts(BaseModel):
+    """How much is gone from rows, vectors, pictures and index."""
+
+    model_config = _example({"identities": 1, "crops": 3, "vectors": 3, "pictures": 3})
+    identities: int
+    crops: int
+    vectors: int
+    pictures: int
+
+
+class Removed(BaseModel):
+    """The receipt of a removal. What is removed is out of rows, vectors, pictures and index, as of `generation`.
+    `rewritten` is true where free pages and logs of the database are overwritten too; else that is done by
+    `rewritten_by`."""
+
+    model_config = _example(
+        {
+            "removed": {"identities": 1, "crops": 3, "vectors": 3, "pictures": 3}, "generation": 1043,
+            "self_query": {"crops": 3, "found": 0}, "rewritten": True, "rewritten_by": "2026-05-01T13:30:00Z",
+        }
+    )  # fmt: skip
+    removed: RemovedCounts
     generation: int
+    self_query: SelfQuery
+    rewritten: bool
+    rewritten_by: datetime
 
 
 class Collection(BaseModel):
-    """A separate gallery. Null thresholds are the model's."""
+    """A separate gallery. Null thresholds are the model's; crops are removed after `retention_days`, null is never."""
 
     model_config = _example(COLLECTION)
     name: str
     match_threshold: float | None
     possible_threshold: float | None
+    retention_days: int | None
+    keep_pictures: bool
     identities: int
     crops: int
     created_at: datetime
@@ -251,38 +282,3 @@ class Collections(BaseModel):
 
     model_config = _example({"collections": [COLLECTION]})
     collections: list[Collection]
-
-
-class Alive(BaseModel):
-    """The process answers."""
-
-    model_config = _example({"alive": True})
-    alive: bool = True
-
-
-class Ready(BaseModel):
-    """The service can enrol and query."""
-
-    model_config = _example({"ready": True, "crops": 80, "generation": 1042})
-    ready: bool = True
-    crops: int
-    generation: int
-
-
-class About(BaseModel):
-    """What is running."""
-
-    model_config = _example(
-        {
-            "version": "0.1.0",
-            "model": MODEL,
-            "provider": "CPUExecutionProvider",
-            "faiss": "1.15.1",
-            "database": "sqlite",
-        }
-    )
-    version: str
-    model: str
-    provider: str
-    faiss: str
-    database: str

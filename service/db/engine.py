@@ -14,7 +14,7 @@ from threading import Semaphore
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from service.errors import DatabaseDown, DatabaseRefused, Overloaded
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 BUSY_TIMEOUT_S = 5
+REWRITE_TIMEOUT_MS = 100  # writes wait meanwhile
 CLAIM = 0x52454150  # the number of the advisory lock
 CLAIM_TRIES, CLAIM_WAIT_S = 25, 0.2
 POSTGRES = {  # how long to wait for a server that does not answer, and how soon to notice that it is gone
@@ -82,6 +83,34 @@ class Database:
                 connection.close()
             time.sleep(CLAIM_WAIT_S)
         raise DatabaseRefused("another service uses this database; stop it, or set another REAPPEAR_DATABASE_URL")
+
+    def rewrite(self) -> bool:
+        """Overwrite what removed rows left: SQLite's write-ahead log is moved into the file and cut to nothing (free
+        pages were overwritten before, by secure_delete); PostgreSQL's dead rows are vacuumed. False where a reader is
+        in the way. Raises DatabaseDown."""
+        with translated():
+            if self.dialect == "postgresql":
+                with self._reading.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                    connection.exec_driver_sql("VACUUM")
+                return True
+            raw = self._writing.raw_connection()
+            try:
+                cursor = raw.cursor()
+                cursor.execute(f"PRAGMA busy_timeout={REWRITE_TIMEOUT_MS}")
+                (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
+                return not busy
+            finally:
+                raw.close()
+
+    def connections(self) -> dict[tuple[str, str], int]:
+        """How many connections are in use and idle, by (pool, state)."""
+        pools = {"writing": self._writing.pool, "reading": self._reading.pool}
+        counts: dict[tuple[str, str], int] = {}
+        for name, pool in pools.items():
+            assert isinstance(pool, QueuePool)
+            counts[name, "in_use"], counts[name, "idle"] = pool.checkedout(), pool.checkedin()
+        return counts
 
     def close(self) -> None:
         """Let readings finish and close all connections, the writing one last: it alone checkpoints."""

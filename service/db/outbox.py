@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from service.db.sightings import IN_AT_ONCE
 from service.db.tables import crops, outbox
@@ -11,6 +11,11 @@ from service.db.tables import crops, outbox
 def waiting_pictures(connection: Connection) -> list[str]:
     """Pictures in the outbox."""
     return list(connection.execute(select(outbox.c.picture)).scalars())
+
+
+def count_waiting(connection: Connection) -> int:
+    """How many pictures are in the outbox."""
+    return connection.execute(select(func.count()).select_from(outbox)).scalar_one()
 
 
 def clear_outbox(connection: Connection, pictures: Sequence[str]) -> None:

@@ -2,12 +2,14 @@
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from service.db.erasures import erase_rows
 from service.db.filters import identity_clause
 from service.db.tables import attributes, collections, crops, identities
 from service.domain import MAX_FILTERED_CHARS, Collection, Condition, Identity
@@ -34,9 +36,14 @@ def _collections() -> Select[Any]:
 
 
 def _as_collection(row: Row[Any]) -> Collection:
+    return replace(_bare(row), identities=row.identities, crops=row.crops)
+
+
+def _bare(row: Row[Any]) -> Collection:
     return Collection(
-        row.id, row.name, row.match_threshold, row.possible_threshold, row.created_at, row.identities, row.crops
-    )
+        row.id, row.name, row.match_threshold, row.possible_threshold, row.retention_days, row.keep_pictures,
+        row.created_at,
+    )  # fmt: skip
 
 
 def list_collections(connection: Connection) -> list[Collection]:
@@ -58,7 +65,7 @@ def find_collection(connection: Connection, name: str) -> Collection:
     row = connection.execute(select(collections).where(collections.c.name == name)).first()
     if row is None:
         raise _no_collection(name)
-    return Collection(row.id, row.name, row.match_threshold, row.possible_threshold, row.created_at)
+    return _bare(row)
 
 
 def collection_ids(connection: Connection) -> list[int]:
@@ -66,26 +73,25 @@ def collection_ids(connection: Connection) -> list[int]:
     return [int(number) for number in connection.execute(select(collections.c.id)).scalars()]
 
 
-def add_collection(
-    connection: Connection, name: str, match: float | None, possible: float | None, now: datetime
-) -> None:
-    """Make a collection. Raises Conflict where the name is taken."""
-    values = {"name": name, "match_threshold": match, "possible_threshold": possible, "created_at": now}
+def add_collection(connection: Connection, name: str, values: dict[str, Any], now: datetime) -> None:
+    """Make a collection with the thresholds and rules named in values. Raises Conflict where the name is taken."""
     try:
         with connection.begin_nested():
-            connection.execute(insert(collections).values(values))
+            connection.execute(insert(collections).values(name=name, created_at=now, **values))
     except IntegrityError as error:
         raise Conflict(f"collection {name!r} exists already; PATCH /collections/{name} changes it") from error
 
 
-def change_collection(connection: Connection, collection: int, values: dict[str, float | None]) -> None:
-    """Set the thresholds named in values."""
+def change_collection(connection: Connection, collection: int, values: dict[str, Any]) -> None:
+    """Set the thresholds and rules named in values."""
     if values:
         connection.execute(update(collections).where(collections.c.id == collection).values(values))
 
 
 def delete_collection(connection: Connection, collection: int) -> None:
-    """Remove a collection with its identities; their crops, vectors, attributes and kept answers go with them."""
+    """Remove a collection with its identities and keys; crops, vectors, attributes and kept answers go with them."""
+    erase_rows(connection, "identity", identities, identities.c.collection_id == collection)
+    erase_rows(connection, "collection", collections, collections.c.id == collection)
     connection.execute(delete(identities).where(identities.c.collection_id == collection))
     connection.execute(delete(collections).where(collections.c.id == collection))
 
@@ -168,6 +174,7 @@ def change_identity(
 
 def delete_identity(connection: Connection, identity: int) -> None:
     """Remove an identity; its crops, vectors, attributes and kept answers go with it."""
+    erase_rows(connection, "identity", identities, identities.c.id == identity)
     connection.execute(delete(identities).where(identities.c.id == identity))
 
 

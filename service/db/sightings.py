@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, delete, insert, or_, select
+from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
 
 from service.db.changes import decode_vector, encode_vector
+from service.db.erasures import erase_rows
 from service.db.filters import crop_clause
-from service.db.tables import crops, identities, outbox, vectors
+from service.db.tables import collections, crops, identities, outbox, vectors
 from service.domain import Condition, Crop, CropIds, Quality, Sighting, VectorArray
 from service.errors import NotFound
 
@@ -21,12 +22,13 @@ IN_AT_ONCE = 10_000  # parameters of one IN list; PostgreSQL takes 65,535, SQLit
 class NewCrop:
     """A crop as it goes into its row."""
 
-    picture: str
+    picture: str | None  # None where the collection keeps none
     picture_sha256: str
     media_type: str
     sighting: Sighting
     quality: Quality
     vector: VectorArray
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Joined:
     attributes: dict[str, Any]
     camera: str | None
     captured_at: datetime | None
+    has_picture: bool
 
 
 def add_crops(connection: Connection, identity: int, model: int, new: Sequence[NewCrop], now: datetime) -> list[int]:
@@ -49,7 +52,7 @@ def add_crops(connection: Connection, identity: int, model: int, new: Sequence[N
             "identity_id": identity, "picture": crop.picture, "picture_sha256": crop.picture_sha256,
             "media_type": crop.media_type, "camera": crop.sighting.camera, "captured_at": crop.sighting.captured_at,
             "track": crop.sighting.track, "width": crop.quality.width, "height": crop.quality.height,
-            "sharpness": crop.quality.sharpness, "created_at": now,
+            "sharpness": crop.quality.sharpness, "created_at": now, "expires_at": crop.expires_at,
         }
         for crop in new
     ]  # fmt: skip
@@ -67,7 +70,7 @@ def join_crops(connection: Connection, crop_ids: Sequence[int]) -> dict[int, Joi
     """Crops with their identities, by crop id; those that are gone are missing. One statement up to 10,000 crops."""
     columns = (
         crops.c.id, crops.c.identity_id, identities.c.external_id, identities.c.name, identities.c.attributes,
-        crops.c.camera, crops.c.captured_at,
+        crops.c.camera, crops.c.captured_at, crops.c.picture.is_not(None),
     )  # fmt: skip
     query = select(*columns).join_from(crops, identities)
     found: dict[int, Joined] = {}
@@ -107,26 +110,43 @@ def list_crops(connection: Connection, identity: int, *, after: int, limit: int)
     return [_as_crop(row) for row in connection.execute(query)]
 
 
-def find_picture(connection: Connection, crop: int) -> tuple[str, str]:
-    """Name in the store and media type of a crop's picture. Raises NotFound."""
-    row = connection.execute(select(crops.c.picture, crops.c.media_type).where(crops.c.id == crop)).first()
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where the picture of a crop is (None where its collection keeps none), what it is, and whom it shows."""
+
+    picture: str | None
+    media_type: str
+    collection: str
+    identity: str
+
+
+def find_picture(connection: Connection, crop: int) -> Kept:
+    """The picture of a crop. Raises NotFound where there is no such crop."""
+    columns = (crops.c.picture, crops.c.media_type, collections.c.name, identities.c.external_id)
+    query = select(*columns).join_from(crops, identities).join(collections).where(crops.c.id == crop)
+    row = connection.execute(query).first()
     if row is None:
-        raise NotFound(f"no crop {crop}", code="CROP_NOT_FOUND")
-    return row.picture, row.media_type
+        raise no_crop(crop)
+    return Kept(*row)
 
 
-def find_vector(connection: Connection, collection: int, crop: int, model: int) -> VectorArray:
-    """The vector of a crop of a collection. Raises NotFound."""
+def no_crop(crop: int) -> NotFound:
+    """Also what somebody is told who must not know that there is one."""
+    return NotFound(f"no crop {crop}", code="CROP_NOT_FOUND")
+
+
+def find_vector(connection: Connection, collection: int, crop: int, model: int) -> tuple[VectorArray, str]:
+    """The vector of a crop of a collection, and the client's id of whom it shows. Raises NotFound."""
     query = (
-        select(vectors.c.vector)
+        select(vectors.c.vector, identities.c.external_id)
         .join_from(vectors, crops)
         .join(identities)
         .where(vectors.c.crop_id == crop, vectors.c.model_id == model, identities.c.collection_id == collection)
     )
-    blob = connection.execute(query).scalar()
-    if blob is None:
+    row = connection.execute(query).first()
+    if row is None:
         raise NotFound(f"no crop {crop} in this collection", code="CROP_NOT_FOUND")
-    return decode_vector(blob)
+    return decode_vector(row.vector), row.external_id
 
 
 def vectors_of(connection: Connection, identity: int, model: int) -> VectorArray:
@@ -137,37 +157,86 @@ def vectors_of(connection: Connection, identity: int, model: int) -> VectorArray
         .where(crops.c.identity_id == identity, vectors.c.model_id == model)
         .order_by(crops.c.id)
     )
+    return _stacked(connection, query)
+
+
+def vectors_of_crops(connection: Connection, crop_ids: Sequence[int], model: int) -> VectorArray:
+    """The vectors of crops, (n, dim), lowest crop first; (0, 0) where there are none."""
+    query = select(vectors.c.vector).where(vectors.c.crop_id.in_(crop_ids), vectors.c.model_id == model)
+    return _stacked(connection, query.order_by(vectors.c.crop_id))
+
+
+def _stacked(connection: Connection, query: Select[Any]) -> VectorArray:
     found = [decode_vector(blob) for blob in connection.execute(query).scalars()]
     return np.stack(found) if found else np.empty((0, 0), np.float32)
 
 
-def take_crops_of(connection: Connection, identity: int) -> list[int]:
-    """Ids of all crops of an identity; their pictures are put in the outbox. The rows go with the identity."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Crops that are about to go: their ids, lowest first, and how many pictures were put in the outbox."""
+
+    crops: list[int]
+    pictures: int
+
+
+def take_crops_of(connection: Connection, identity: int) -> Taken:
+    """All crops of an identity; their pictures are put in the outbox. The rows go with the identity."""
     return _take(connection, crops.c.identity_id == identity)
 
 
-def take_crops_in(connection: Connection, collection: int) -> list[int]:
-    """Ids of all crops of a collection; their pictures are put in the outbox. The rows go with the collection."""
-    members = select(identities.c.id).where(identities.c.collection_id == collection)
-    return _take(connection, crops.c.identity_id.in_(members))
+def take_crops_in(connection: Connection, collection: int) -> Taken:
+    """All crops of a collection; their pictures are put in the outbox. The rows go with the collection."""
+    return _take(connection, crops.c.identity_id.in_(_members(collection)))
 
 
-def take_crop(connection: Connection, identity: int, crop: int) -> None:
+def take_crop(connection: Connection, identity: int, crop: int) -> Taken:
     """Remove one crop of an identity and put its picture in the outbox. Raises NotFound."""
-    if not _take(connection, (crops.c.id == crop) & (crops.c.identity_id == identity)):
+    taken = _take(connection, (crops.c.id == crop) & (crops.c.identity_id == identity))
+    if not taken.crops:
         raise NotFound(f"no crop {crop} of this identity", code="CROP_NOT_FOUND")
     connection.execute(delete(crops).where(crops.c.id == crop))
+    return taken
 
 
-def _take(connection: Connection, where: Any) -> list[int]:
+def take_crops(connection: Connection, crop_ids: Sequence[int]) -> Taken:
+    """Remove crops of any identities and put their pictures in the outbox; at most 10,000 at once."""
+    taken = _take(connection, crops.c.id.in_(crop_ids))
+    connection.execute(delete(crops).where(crops.c.id.in_(crop_ids)))
+    return taken
+
+
+def drop_pictures_in(connection: Connection, collection: int) -> None:
+    """Put the pictures of a collection that shall keep none in the outbox; crops and vectors stay."""
+    kept = (crops.c.identity_id.in_(_members(collection))) & crops.c.picture.is_not(None)
+    connection.execute(insert(outbox).from_select(["picture"], select(crops.c.picture).where(kept)))
+    connection.execute(update(crops).where(kept).values(picture=None))
+
+
+def rows_of(connection: Connection, crop_ids: Sequence[int]) -> int:
+    """How many of these crops still have a row or a vector."""
+    found = 0
+    for start in range(0, len(crop_ids), IN_AT_ONCE):
+        part = crop_ids[start : start + IN_AT_ONCE]
+        for column in (crops.c.id, vectors.c.crop_id):
+            found += connection.execute(select(func.count()).where(column.in_(part))).scalar_one()
+    return found
+
+
+def _members(collection: int) -> Select[Any]:
+    return select(identities.c.id).where(identities.c.collection_id == collection)
+
+
+def _take(connection: Connection, where: Any) -> Taken:
     rows = connection.execute(select(crops.c.id, crops.c.picture).where(where).order_by(crops.c.id)).all()
-    if rows:
-        connection.execute(insert(outbox), [{"picture": row.picture} for row in rows])
-    return [int(row.id) for row in rows]
+    pictures = [{"picture": row.picture} for row in rows if row.picture is not None]
+    if pictures:
+        connection.execute(insert(outbox), pictures)
+    erase_rows(connection, "crop", crops, where)
+    return Taken([int(row.id) for row in rows], len(pictures))
 
 
 def _as_crop(row: Row[Any]) -> Crop:
     return Crop(
         row.id, row.external_id, row.camera, row.captured_at, row.track,
-        Quality(row.width, row.height, row.sharpness), row.created_at,
+        Quality(row.width, row.height, row.sharpness), row.created_at, row.expires_at, row.picture is not None,
     )  # fmt: skip

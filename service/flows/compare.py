@@ -33,10 +33,11 @@ async def compare(
     """Compare two probes; of an identity the best of its crops counts. Raises as a query does."""
     with parts.admission.enter(2, Lane.QUERY):
         collection = await parts.database.read(find_collection, collection_name)
-        left = await _vectors(parts, collection.id, a, watch)
-        right = await _vectors(parts, collection.id, b, watch)
+        left, left_subject = await _vectors(parts, collection.id, a, watch)
+        right, right_subject = await _vectors(parts, collection.id, b, watch)
     thresholds = thresholds_in_force(threshold, collection, parts.model.thresholds)
     similarity = await asyncio.to_thread(_best, left, right)
+    parts.audit.saw("compare", collection_name, [one for one in (left_subject, right_subject) if one is not None])
     return Comparison(similarity, decide(similarity, thresholds), thresholds)
 
 
@@ -56,12 +57,13 @@ def _best(left: VectorArray, right: VectorArray) -> float:
     return float(max((block @ right.astype(np.float64).T).max() for block in blocks))
 
 
-async def _vectors(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> VectorArray:
+async def _vectors(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> tuple[VectorArray, str | None]:
+    """The (n, dim) vectors of a probe, and the client's id of whom it is, where that is known."""
     if probe.identity is None:
         sought = await see(parts, collection, probe, watch)
         assert sought.vector is not None  # only an identity may have none
-        return sought.vector[None]
+        return sought.vector[None], sought.subject
     vectors = await parts.database.read(identity_vectors, collection, probe.identity, parts.model.id)
     if not len(vectors):
         raise BadInput(f"identity {probe.identity!r} has no crops to compare with; enrol one first")
-    return vectors
+    return vectors, probe.identity

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection
 
+from service.db.audit import add_entries
 from service.db.changes import ChangeLog
 from service.db.people import add_identity, change_identity, find_collection, look_up_identity, show_identity
 from service.db.sightings import NewCrop, add_crops
-from service.domain import Identity, Quality, Sighting, VectorArray
+from service.domain import Collection, Identity, Quality, Sighting, VectorArray
 from service.embedding.batcher import Lane
-from service.errors import BadPicture, Conflict, OutcomeUnknown
+from service.errors import BadInput, BadPicture, Conflict, OutcomeUnknown
+from service.flows.audit import entry
 from service.flows.merge import Patch
 from service.flows.parts import Parts
 from service.flows.pictures import Opened, Stored, Upload
@@ -40,6 +42,7 @@ class Enrolment:
     identity: str | None
     patch: Patch
     pictures: Sequence[NewPicture]
+    expires_at: datetime | None = None  # of the crops
     key: str | None = None
     holder: str = ""
 
@@ -70,12 +73,16 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
 
     Raises NotFound for the collection, Conflict for a reused key, Overloaded, Stopping or DatabaseDown.
     """
-    collection = (await parts.database.read(find_collection, request.collection)).id
+    home = await parts.database.read(find_collection, request.collection)
+    collection = home.id
+    if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
+        raise BadInput("expires_at is in the past; leave it out for crops that stay")
     repeatable = await asyncio.to_thread(_repeatable, request, collection) if request.key else None
     with parts.repeats.hold(repeatable) if repeatable else nullcontext():
         kept = await parts.database.read(parts.repeats.answered, repeatable) if repeatable else None
         if kept is not None:
             await parts.writer.catch_up()  # what is acknowledged must be found, also where the first answer was lost
+            parts.audit.saw("enrol.repeat", request.collection, [kept["body"]["identity"]["id"]])
             return Enrolled(kept["created"], True, kept["body"], parts.galleries.generation)
         with parts.admission.enter(len(request.pictures), Lane.BULK):
             with watch.stage("decode"):
@@ -91,27 +98,33 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
                 _Good(index, stored, one.quality, vector, similarity)
                 for (index, one, stored), vector, similarity in zip(taken, vectors, similarities, strict=True)
             ]
-            return await _store(parts, request, collection, good, rejected, repeatable, watch)
+            return await _store(parts, request, home, good, rejected, repeatable, watch)
 
 
 async def _store(
-    parts: Parts, request: Enrolment, collection: int, good: list[_Good], rejected: list[dict[str, Any]],
+    parts: Parts, request: Enrolment, home: Collection, good: list[_Good], rejected: list[dict[str, Any]],
     repeatable: Repeatable | None, watch: Stopwatch,
 ) -> Enrolled:  # fmt: skip
-    with watch.stage("store"):
-        names = await asyncio.to_thread(parts.store.stage, [one.stored.picture for one in good])
+    collection, names = home.id, []
+    if home.keep_pictures:
+        with watch.stage("store"):
+            names = await asyncio.to_thread(parts.store.stage, [one.stored.picture for one in good])
     parts.fail_point("after-stage-before-commit")
-    new = [_new_crop(name, one, request) for name, one in zip(names, good, strict=True)]
+    kept: Sequence[str | None] = [*names] or [None] * len(good)
+    new = [_new_crop(name, one, request) for name, one in zip(kept, good, strict=True)]
+    done = entry("enrol", request.collection)
 
     def job(connection: Connection, changes: ChangeLog) -> dict[str, Any]:
-        if find_collection(connection, request.collection).id != collection:
-            raise Conflict("the collection was removed and made anew meanwhile; send the request again")
+        now_home = find_collection(connection, request.collection)
+        if (now_home.id, now_home.keep_pictures) != (home.id, home.keep_pictures):
+            raise Conflict("the collection was changed or made anew meanwhile; send the request again")
         identity, created = _identity(connection, collection, request)
         crops = add_crops(connection, identity, parts.model.id, new, datetime.now(UTC))
         for crop, one in zip(crops, good, strict=True):
             changes.added(collection, crop, identity, one.vector)
         accepted = [_accepted(one, crop, request) for one, crop in zip(good, crops, strict=True)]
         shown = _shown(show_identity(connection, identity))
+        add_entries(connection, [done.about([shown["id"]])])
         answer = {"created": created, "body": {"identity": shown, "accepted": accepted, "rejected": rejected}}
         if repeatable:
             parts.repeats.keep(connection, repeatable, identity, answer)
@@ -185,9 +198,11 @@ def _shown(identity: Identity) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _new_crop(name: str, one: _Good, request: Enrolment) -> NewCrop:
+def _new_crop(name: str | None, one: _Good, request: Enrolment) -> NewCrop:
     sighting = request.pictures[one.index].sighting
-    return NewCrop(name, one.stored.sha256, one.stored.media_type, sighting, one.quality, one.vector)
+    return NewCrop(
+        name, one.stored.sha256, one.stored.media_type, sighting, one.quality, one.vector, request.expires_at
+    )  # fmt: skip
 
 
 def _accepted(one: _Good, crop: int, request: Enrolment) -> dict[str, Any]:
@@ -201,9 +216,11 @@ def _accepted(one: _Good, crop: int, request: Enrolment) -> dict[str, Any]:
 def _repeatable(request: Enrolment, collection: int) -> Repeatable | None:
     if request.key is None:
         return None
-    fields = {
+    fields: dict[str, Any] = {
         "identity": request.identity, "patch": asdict(request.patch),
         "pictures": [(asdict(one.sighting), one.upload.box and asdict(one.upload.box)) for one in request.pictures],
     }  # fmt: skip
+    if request.expires_at is not None:
+        fields["expires_at"] = request.expires_at
     meant = fingerprint(fields, [picture.upload.picture for picture in request.pictures])
     return Repeatable(request.holder, collection, request.key, meant)

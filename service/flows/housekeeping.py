@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 
 from service.db.outbox import known_pictures
 from service.errors import NotReady, ReappearError
+from service.flows import retention
+from service.flows.keys import load_keys
 from service.flows.parts import Parts
 from service.flows.remove import empty_outbox
 
 log = logging.getLogger(__name__)
+
+FLUSH_EVERY_S = 0.5
 
 
 async def keep_house(parts: Parts, ready: Callable[[], None], every_s: float) -> None:
@@ -29,11 +33,25 @@ async def keep_house(parts: Parts, ready: Callable[[], None], every_s: float) ->
 
 
 async def put_right(parts: Parts) -> None:
-    """Bring the index up to date, settle doubtful pictures, unlink what is removed, drop old answers."""
+    """Bring index and keys up to date, settle doubtful pictures, remove what has had its time, unlink and overwrite
+    what is removed, drop old answers."""
     await parts.writer.catch_up()
     await settle_doubtful(parts)
+    await load_keys(parts)
+    await retention.apply(parts)
     await empty_outbox(parts)
+    await parts.rewriting.catch_up(parts.database)
     await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection, datetime.now(UTC)))
+
+
+async def keep_audit(parts: Parts) -> None:
+    """Write reads to the audit log every second, until cancelled. What fails is tried again."""
+    while True:
+        await asyncio.sleep(FLUSH_EVERY_S)
+        try:
+            await parts.audit.flush()
+        except ReappearError:
+            log.exception("reads are kept for the audit log until they can be written")
 
 
 async def settle_doubtful(parts: Parts) -> None:

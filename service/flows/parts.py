@@ -7,12 +7,16 @@ from service.db.engine import Database
 from service.domain import PictureStore, Thresholds
 from service.embedding.embedder import Embedder
 from service.flows.admission import Admission
+from service.flows.audit import Audit
+from service.flows.keyring import KeyRing
 from service.flows.pictures import PictureReader
 from service.flows.repeats import Repeats
+from service.flows.rewriting import Rewriting
 from service.flows.searcher import Searcher
 from service.flows.writer import Writer
 from service.images.quality import QualityGate
 from service.index.gallery import Galleries
+from service.store.tombstones import Tombstones
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,5 +44,9 @@ class Parts:
     repeats: Repeats
     gate: QualityGate
     model: Model
+    audit: Audit
+    keys: KeyRing
+    tombstones: Tombstones
+    rewriting: Rewriting
     doubtful: set[str]  # staged pictures of enrolments whose outcome is unknown
     fail_point: Callable[[str], None]  # told the name of each place where a crash must not lose anything

@@ -75,6 +75,7 @@ class Sought:
     vector: VectorArray | None
     without_crop: int | None = None
     without_identity: int | None = None
+    subject: str | None = None  # the client's id of whom is looked for, where that is known
     qualities: tuple[Quality, ...] = ()
 
 
@@ -92,6 +93,8 @@ async def query(parts: Parts, request: Query, watch: Stopwatch) -> Answer:
         )
         for one in groups
     ]
+    seen = [one.hits[0][0].external_id for one in candidates]
+    parts.audit.saw("query", request.collection, seen if sought.subject is None else [sought.subject, *seen])
     decision = decide(candidates[0].similarity if candidates else None, thresholds)
     return Answer(decision, thresholds, candidates, complete, list(sought.qualities), generation)
 
@@ -101,12 +104,12 @@ async def see(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> 
     if probe.vector is not None:
         return Sought(check_vector(parts, probe.vector, probe.model))
     if probe.crop is not None:
-        vector = await parts.database.read(find_vector, collection, probe.crop, parts.model.id)
-        return Sought(vector, without_crop=probe.crop)
+        vector, subject = await parts.database.read(find_vector, collection, probe.crop, parts.model.id)
+        return Sought(vector, without_crop=probe.crop, subject=subject)
     if probe.identity is not None:
         identity = (await parts.database.read(find_identity, collection, probe.identity)).id
         vectors = await parts.database.read(vectors_of, identity, parts.model.id)
-        return Sought(pool(vectors) if len(vectors) else None, without_identity=identity)
+        return Sought(pool(vectors) if len(vectors) else None, without_identity=identity, subject=probe.identity)
     with watch.stage("decode"):
         opened = await parts.reader.open_to_query(probe.uploads)
     with watch.stage("embed"):

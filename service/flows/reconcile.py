@@ -6,26 +6,31 @@ from sqlalchemy import Connection
 
 from service.db.changes import all_vectors, crops_without_vector, current_generation, models_in_use
 from service.db.engine import Database
+from service.db.erasures import clear_tombstones, waiting_tombstones
 from service.db.outbox import clear_outbox, known_pictures, waiting_pictures
 from service.db.people import collection_ids
 from service.domain import PictureStore
 from service.errors import NotReady
 from service.index.gallery import Galleries
+from service.store.tombstones import Tombstones
 
 log = logging.getLogger(__name__)
 
 
-def settle_pictures(database: Database, store: PictureStore) -> None:
-    """Put staged pictures in place whose rows were committed, drop the others, and unlink what the outbox holds."""
+def settle_files(database: Database, store: PictureStore, tombstones: Tombstones) -> None:
+    """Put staged pictures in place whose rows were committed, drop the others, unlink what the outbox holds, and tell
+    the file that outlives the database what is erased."""
     staged = store.staged()
     known = database.read_now(known_pictures, staged)
     store.publish(sorted(known))
     store.discard([name for name in staged if name not in known])
-    gone = database.read_now(waiting_pictures)
-    if gone:
+    gone, stones = database.read_now(waiting_pictures), database.read_now(waiting_tombstones)
+    if gone or stones:
+        tombstones.append(list(stones.values()))
         store.unlink(gone)
         with database.begin() as connection:
             clear_outbox(connection, gone)
+            clear_tombstones(connection, list(stones))
     if staged or gone:
         log.info(
             "settled pictures",

@@ -4,97 +4,183 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+import numpy as np
 from sqlalchemy import Connection
 
+from service.db.audit import add_entries
 from service.db.changes import ChangeLog
+from service.db.erasures import clear_tombstones, waiting_tombstones
 from service.db.outbox import clear_outbox, waiting_pictures
 from service.db.people import delete_collection, delete_identity, describe_collection, find_collection, find_identity
-from service.db.sightings import take_crop, take_crops_in, take_crops_of
-from service.domain import DEFAULT_COLLECTION
+from service.db.sightings import Taken, rows_of, take_crop, take_crops_in, take_crops_of, vectors_of_crops
+from service.domain import DEFAULT_COLLECTION, VectorArray
 from service.errors import Conflict, NotFound, OutcomeUnknown, ReappearError
+from service.flows.audit import entry
+from service.flows.keys import load_keys
 from service.flows.parts import Parts
+from service.flows.rewriting import REWRITE_WITHIN
 
 log = logging.getLogger(__name__)
+
+MAX_LOOKED_FOR = 256  # vectors of a removal that are searched for afterwards; of more, these many
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much is gone."""
+
+    identities: int
+    crops: int
+    vectors: int
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True)
+class SelfQuery:
+    """What was removed, looked for again: how many crops, and how many rows and hits there still are."""
+
+    crops: int
+    found: int
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What is gone: how many identities and crops (each with its vector and picture), as of which generation."""
+    """The receipt. `rewritten`: whether free pages and logs are overwritten too; else they are by `rewritten_by`."""
 
-    identities: int
-    crops: int
+    removed: Counts
     generation: int
+    self_query: SelfQuery
+    rewritten: bool
+    rewritten_by: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """What a job took out: of which collection (ours), how many identities, which crops, and some of their vectors."""
+
+    home: int
+    identities: int
+    taken: Taken
+    vectors: VectorArray
+
+
+Job = Callable[[Connection, ChangeLog], _Gone]
 
 
 async def remove_identity(parts: Parts, collection: str, external_id: str) -> Removed:
     """Remove an identity and all that belongs to it. Raises NotFound."""
+    done = entry("identity.remove", collection, [external_id])
 
-    def job(connection: Connection, changes: ChangeLog) -> tuple[int, int]:
+    def job(connection: Connection, changes: ChangeLog) -> _Gone:
         home = find_collection(connection, collection).id
         identity = find_identity(connection, home, external_id).id
-        crops = take_crops_of(connection, identity)
+        taken = take_crops_of(connection, identity)
+        vectors = _some_vectors(connection, parts, taken)
         delete_identity(connection, identity)
-        changes.removed(home, crops)
-        return 1, len(crops)
+        changes.removed(home, taken.crops)
+        add_entries(connection, [done])
+        return _Gone(home, 1, taken, vectors)
 
     return await _remove(parts, job)
 
 
 async def remove_crop(parts: Parts, collection: str, external_id: str, crop: int) -> Removed:
     """Remove one crop of an identity; the identity stays, even without crops. Raises NotFound."""
+    done = entry("crop.remove", collection, [external_id])
 
-    def job(connection: Connection, changes: ChangeLog) -> tuple[int, int]:
+    def job(connection: Connection, changes: ChangeLog) -> _Gone:
         home = find_collection(connection, collection).id
-        take_crop(connection, find_identity(connection, home, external_id).id, crop)
-        changes.removed(home, [crop])
-        return 0, 1
+        identity = find_identity(connection, home, external_id).id
+        vectors = _some_vectors(connection, parts, Taken([crop], 1))
+        taken = take_crop(connection, identity, crop)
+        changes.removed(home, taken.crops)
+        add_entries(connection, [done])
+        return _Gone(home, 0, taken, vectors)
 
     return await _remove(parts, job)
 
 
 async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -> Removed:
-    """Remove a collection. Raises Conflict for the default one, and for one with people in it unless asked for."""
+    """Remove a collection and its keys. Raises Conflict for the default one, and for one with people in it unless asked
+    for."""
     if name == DEFAULT_COLLECTION:
         raise Conflict("the default collection always exists; remove its identities instead")
+    done = entry("collection.remove", name)
 
-    def job(connection: Connection, changes: ChangeLog) -> tuple[int, int]:
+    def job(connection: Connection, changes: ChangeLog) -> _Gone:
         home = describe_collection(connection, name)
         if home.identities and not with_identities:
             raise Conflict(f"{name!r} holds {home.identities} identities; add ?with_identities=true to remove them too")
-        crops = take_crops_in(connection, home.id)
+        taken = take_crops_in(connection, home.id)
+        vectors = _some_vectors(connection, parts, taken)
         delete_collection(connection, home.id)
-        changes.removed(home.id, crops)
-        return home.identities, len(crops)
+        changes.removed(home.id, taken.crops)
+        add_entries(connection, [done])
+        return _Gone(home.id, home.identities, taken, vectors)
 
-    return await _remove(parts, job)
+    removed = await _remove(parts, job)
+    await load_keys(parts)
+    return removed
 
 
 async def empty_outbox(parts: Parts) -> None:
-    """Unlink the pictures whose rows are gone; what cannot be unlinked now stays for the next time."""
+    """Unlink the pictures whose rows are gone, and tell the file that outlives the database; what cannot be done now
+    stays for the next time."""
     pictures = await asyncio.to_thread(parts.database.read_now, waiting_pictures)  # `read` refuses under load
-    if not pictures:
+    stones = await asyncio.to_thread(parts.database.read_now, waiting_tombstones)
+    if not pictures and not stones:
         return
     parts.fail_point("after-commit-before-unlink")
+    await asyncio.to_thread(parts.tombstones.append, list(stones.values()))
     await asyncio.to_thread(parts.store.unlink, pictures)
     parts.fail_point("after-unlink-before-clearing")
-    await parts.writer.write(lambda connection, changes: clear_outbox(connection, pictures))
+
+    def job(connection: Connection, changes: ChangeLog) -> None:
+        clear_outbox(connection, pictures)
+        clear_tombstones(connection, list(stones))
+
+    await parts.writer.write(job)
+    parts.rewriting.wanted()
 
 
-async def _remove(parts: Parts, job: Callable[[Connection, ChangeLog], tuple[int, int]]) -> Removed:
-    try:
-        written = await parts.writer.write(job)
-    except NotFound:
-        await _unlink(parts)  # of a removal whose answer was lost, and which is asked for again
-        raise
-    await _unlink(parts)
-    identities, crops = written.value
-    return Removed(identities, crops, written.generation)
-
-
-async def _unlink(parts: Parts) -> None:
+async def unlink(parts: Parts) -> None:
+    """Empty the outbox after a removal that is committed. Raises OutcomeUnknown."""
     try:
         await empty_outbox(parts)
     except (OSError, ReappearError) as error:  # never Overloaded, which says that nothing was done
         log.exception("pictures of removed crops cannot be unlinked")
         raise OutcomeUnknown("removed from rows and index, but pictures cannot be unlinked yet; ask again") from error
+
+
+async def _remove(parts: Parts, job: Job) -> Removed:
+    try:
+        written = await parts.writer.write(job)
+    except NotFound:
+        await unlink(parts)  # of a removal whose answer was lost, and which is asked for again
+        raise
+    gone = written.value
+    await unlink(parts)
+    rewritten = await parts.rewriting.try_now(parts.database)
+    crops = len(gone.taken.crops)
+    return Removed(
+        Counts(gone.identities, crops, crops, gone.taken.pictures), written.generation,
+        SelfQuery(crops, await _look_for(parts, gone)), rewritten, datetime.now(UTC) + REWRITE_WITHIN,
+    )  # fmt: skip
+
+
+async def _look_for(parts: Parts, gone: _Gone) -> int:
+    """Rows of the removed crops, and hits among them for their own vectors: none, or something is wrong."""
+    found = await asyncio.to_thread(parts.database.read_now, rows_of, gone.taken.crops)
+    if len(gone.vectors):
+        gallery, allow = parts.galleries.of(gone.home), np.array(gone.taken.crops, np.int64)
+        hits = await asyncio.to_thread(gallery.vectors.search, gone.vectors, 1, allow)
+        found += int((hits[1] >= 0).sum())
+    if found:
+        log.error("removed crops are still found", extra={"found": found})
+    return found
+
+
+def _some_vectors(connection: Connection, parts: Parts, taken: Taken) -> VectorArray:
+    return vectors_of_crops(connection, taken.crops[:MAX_LOOKED_FOR], parts.model.id)

@@ -82,6 +82,11 @@ class ExactIndex:
         """How many vectors there are."""
         return sum(block.live for block in self._blocks)
 
+    @property
+    def bytes(self) -> int:
+        """Memory that the vectors take, places kept free for more included."""
+        return sum(block.vectors.nbytes for block in self._blocks)
+
     def add(self, ids: CropIds, vectors: VectorArray) -> None:
         """Add (n, dim) float32 vectors under n ids that are not in the index."""
         with self._writing:

@@ -88,6 +88,11 @@ class Galleries:
         """How many crops are indexed, in all collections."""
         return sum(len(gallery.vectors) for gallery in list(self._by_collection.values()))
 
+    @property
+    def vector_bytes(self) -> int:
+        """Memory that the vectors take, places kept free for more included."""
+        return sum(gallery.vectors.bytes for gallery in list(self._by_collection.values()))
+
     def apply(self, changes: list[Change]) -> None:
         """Apply changes in the order of their generations; those already applied are skipped.
 

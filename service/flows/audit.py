@@ -1,0 +1,50 @@
+"""The audit log: who did what to whom. A write is noted in its own transaction; reads are noted together, at least once
+a second, so that no query waits for a disk. A crash may lose the last second of reads, never a write."""
+
+from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from service.db.audit import add_entries
+from service.domain import AuditEntry
+from service.errors import Overloaded
+from service.flows.writer import Job, Writer
+from service.telemetry import request_id
+
+caller: ContextVar[str] = ContextVar("caller", default="service")  # the key's id while a request is at hand
+ROWS_AT_ONCE = 5_000
+
+
+def entry(action: str, collection: str | None, subjects: Iterable[str] = ()) -> AuditEntry:
+    """An entry of the request at hand, for now; call it outside the writer's thread."""
+    return AuditEntry(datetime.now(UTC), request_id.get(), caller.get(), action, collection, tuple(subjects))
+
+
+def _adding(entries: Sequence[AuditEntry]) -> Job[None]:
+    return lambda connection, changes: add_entries(connection, entries)
+
+
+class Audit:
+    """Reads that are not yet written down."""
+
+    def __init__(self, writer: Writer, *, max_waiting: int) -> None:
+        self._writer = writer
+        self._max_waiting = max_waiting
+        self._waiting: list[AuditEntry] = []
+
+    def __len__(self) -> int:
+        """How many reads wait to be written."""
+        return len(self._waiting)
+
+    def saw(self, action: str, collection: str | None, subjects: Iterable[str] = ()) -> None:
+        """Note a read. Raises Overloaded where so many wait that one could be lost: then nothing is shown."""
+        if len(self._waiting) >= self._max_waiting:
+            raise Overloaded("reads cannot be written to the audit log at the moment, so none are answered")
+        self._waiting.append(entry(action, collection, subjects))
+
+    async def flush(self) -> None:
+        """Write down what waits. Raises DatabaseDown, with all of it kept for the next time."""
+        while self._waiting:
+            taken = self._waiting[:ROWS_AT_ONCE]
+            await self._writer.write(_adding(taken))
+            del self._waiting[: len(taken)]

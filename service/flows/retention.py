@@ -1,0 +1,78 @@
+"""Remove crops that have had their time: by their own `expires_at`, or by the `retention_days` of their collection.
+Identities go with the last of their crops."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+
+from service.db.audit import add_entries
+from service.db.changes import ChangeLog
+from service.db.people import list_collections
+from service.db.retention import count_expired, take_expired
+from service.domain import Collection
+from service.errors import BadInput
+from service.flows.audit import entry
+from service.flows.parts import Parts
+from service.flows.remove import unlink
+
+CROPS_AT_ONCE = 1_000  # in one transaction, so that other writes come between
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """How many crops of a collection go, and how many identities with the last of theirs."""
+
+    collection: str
+    crops: int
+    identities: int
+
+
+async def preview(parts: Parts, at: datetime | None) -> tuple[datetime, list[Expired]]:
+    """What has had its time at a moment, now where it is None, by collection. Raises BadInput for a past moment."""
+    now = datetime.now(UTC)
+    if at is not None and at < now:
+        raise BadInput("at is in the past; what went then is in the audit log")
+    moment = at or now
+
+    def query(connection: Connection) -> list[Expired]:
+        found = []
+        for collection in list_collections(connection):
+            crops, identities = count_expired(connection, collection, moment)
+            if crops:
+                found.append(Expired(collection.name, crops, identities))
+        return found
+
+    return moment, await parts.database.read(query)
+
+
+async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
+    """Remove what has had its time; returns what went."""
+    now = datetime.now(UTC)
+    gone = []
+    for collection in await parts.database.read(list_collections):
+        crops = identities = 0
+        while True:
+            taken_crops, taken_identities = await _take(parts, collection, now)
+            crops, identities = crops + taken_crops, identities + taken_identities
+            if taken_crops < CROPS_AT_ONCE:
+                break
+        if crops:
+            gone.append(Expired(collection.name, crops, identities))
+    if gone:
+        await unlink(parts)
+        await parts.rewriting.try_now(parts.database)
+    return now, gone
+
+
+async def _take(parts: Parts, collection: Collection, now: datetime) -> tuple[int, int]:
+    blank = entry("retention.remove", collection.name)
+
+    def job(connection: Connection, changes: ChangeLog) -> tuple[int, int]:
+        found = take_expired(connection, collection, now, CROPS_AT_ONCE)
+        if found.taken.crops:
+            changes.removed(collection.id, found.taken.crops)
+            add_entries(connection, [blank.about(found.subjects)])
+        return len(found.taken.crops), found.identities
+
+    return (await parts.writer.write(job)).value
