@@ -4,7 +4,6 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -12,7 +11,6 @@ from sqlalchemy import Connection, Row, Table, column, delete, func, insert, sel
 
 from service.db.tables import audit, collections, crops, erasures, identities, metadata, models, outbox
 from service.db.tables import meta as meta_table
-from service.domain import Tombstone
 
 ROWS_AT_ONCE = 1_000
 LEFT_OUT = (outbox, erasures)  # work still to be done on files that a copy does not have
@@ -102,21 +100,6 @@ def keep_named_pictures(connection: Connection) -> None:
     """Take out of the outbox what a row names."""
     named = select(crops.c.picture).where(crops.c.picture.is_not(None))
     connection.execute(delete(outbox).where(outbox.c.picture.in_(named)))
-
-
-def note_restore(connection: Connection, now: datetime) -> None:
-    """Write down that a command restored this database."""
-    row = {"at": now, "caller": "command", "action": "restore", "subjects": []}
-    connection.execute(insert(audit).values(row))
-
-
-def pending_stones(connection: Connection) -> list[Tombstone]:
-    """Erased rows that the file has not been told of yet."""
-    meta = read_meta(connection)
-    if meta is None:
-        return []
-    query = select(erasures.c.kind, erasures.c.row_id, erasures.c.row_created_at).order_by(erasures.c.id)
-    return [Tombstone(meta.uuid, meta.epoch, *row) for row in connection.execute(query)]
 
 
 def read_sequences(connection: Connection) -> dict[str, int]:

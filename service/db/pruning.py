@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Column, Connection, Table, delete, func, select, update
 
@@ -27,9 +28,18 @@ def erase_gone(copy: Connection, original: Connection) -> list[Erased]:
     """Take out of a copy all collections, identities and crops that the original has no longer."""
     erased = []
     for one in ERASABLE.values():
-        for gone in list(_gone(copy, original, one)):
+        for gone in list(_gone(copy, original, (one.c.id, one.c.created_at))):
             erased += _erase(copy, one, gone)
     return _noted(copy, erased)
+
+
+def drop_gone_pictures(copy: Connection, original: Connection) -> list[int]:
+    """Take out of a copy the names of pictures that the original has no longer; returns their crops, which stay."""
+    dropped = []
+    for gone in list(_gone(copy, original, (crops.c.id, crops.c.picture))):
+        copy.execute(update(crops).where(crops.c.id.in_(gone)).values(picture=None))
+        dropped += gone
+    return dropped
 
 
 def erase_stones(copy: Connection, stones: Iterable[Tombstone], now: datetime) -> list[Erased]:
@@ -73,13 +83,13 @@ def all_pictures(connection: Connection) -> Iterator[tuple[int, str, str]]:
         yield row.id, row.picture, row.picture_sha256
 
 
-def _gone(copy: Connection, original: Connection, one: Table) -> Iterator[list[int]]:
-    query = select(one.c.id, one.c.created_at)
-    ordered = query.order_by(one.c.id).execution_options(yield_per=ROWS_AT_ONCE)
+def _gone(copy: Connection, original: Connection, columns: tuple[Column[Any], ...]) -> Iterator[list[int]]:
+    """Ids, which are the first of the columns, of rows for which the original has not the same values."""
+    number, query = columns[0], select(*columns)
+    ordered = query.order_by(number).execution_options(yield_per=ROWS_AT_ONCE)
     for part in copy.execute(ordered).partitions():
-        between = one.c.id.between(part[0].id, part[-1].id)
-        there = {tuple(row) for row in original.execute(query.where(between))}
-        gone = [int(row.id) for row in part if tuple(row) not in there]
+        there = {tuple(row) for row in original.execute(query.where(number.between(part[0][0], part[-1][0])))}
+        gone = [int(row[0]) for row in part if tuple(row) not in there]
         if gone:
             yield gone
 

@@ -29,7 +29,7 @@ from service.db.copying import (
     remove_rows,
 )  # fmt: skip
 from service.db.engine import make_engine, parse_url, translated
-from service.db.pruning import Erased, all_pictures, count_pictures, erase_gone
+from service.db.pruning import all_pictures, count_pictures, drop_gone_pictures, erase_gone
 from service.db.schema import check_revision, revision_of
 from service.errors import BackupRefused, FolderRefused, NotFound
 from service.flows.archive import FORMAT, ROWS, ArchiveWriter
@@ -63,6 +63,7 @@ class _Written:
     missing: list[int] = field(default_factory=list)
 
     def place_of(self, crop: int) -> tuple[int, int] | None:
+        """Offset and size of a picture."""
         place = bisect_left(self.crops, crop)
         if place == len(self.crops) or self.crops[place] != crop:
             return None
@@ -86,17 +87,16 @@ def back_up(
         stack.callback(store.close)
         written = _write_pictures(writer, store, copy, progress)
         with _original(database_url, data_dir) as original:
-            erased = _look_again(original, before, copy, written)
-        for one in erased:
-            place = written.place_of(one.crop)
-            if place:
-                writer.blank(*place)
+            gone = _look_again(original, before, copy, written)
+        blanked = [place for place in map(written.place_of, gone) if place]
+        for place in blanked:
+            writer.blank(*place)
         manifest = _manifest(copy, settings, began)
-        copy.finish(compact=bool(erased))
+        copy.finish(compact=bool(gone))
         sha256 = writer.add_file(ROWS, rows, lambda done, size: progress(done, size, "bytes of rows"))
         writer.finish({**manifest, "rows_sha256": sha256})
         counts = manifest["rows"]
-        pictures = len(written.crops) - sum(written.place_of(one.crop) is not None for one in erased)
+        pictures = len(written.crops) - len(blanked)
         return BackedUp(counts["identities"], counts["crops"], pictures, file.tell(), manifest["generation"])
 
 
@@ -177,14 +177,15 @@ def _write_pictures(writer: ArchiveWriter, store: FolderStore, copy: Copy, progr
     return written
 
 
-def _look_again(original: Connection, before: Meta, copy: Copy, written: _Written) -> list[Erased]:
-    """Take out of the copy whoever is gone by now."""
+def _look_again(original: Connection, before: Meta, copy: Copy, written: _Written) -> set[int]:
+    """Take out of the copy whoever is gone by now, and the pictures that are; returns the crops concerned."""
     now = read_meta(original)
     if now is None or (now.uuid, now.epoch) != (before.uuid, before.epoch):
         raise BackupRefused("the database was restored or replaced meanwhile; start again")
     with copy.begin() as connection:
-        erased = erase_gone(connection, original)
-    lost = set(written.missing) - {one.crop for one in erased}
+        erased = {one.crop for one in erase_gone(connection, original)}
+        erased.update(drop_gone_pictures(connection, original))
+    lost = set(written.missing) - erased
     if lost:
         named = ", ".join(map(str, sorted(lost)[:10]))
         raise BackupRefused(

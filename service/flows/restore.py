@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
+from service.db.audit import add_entries
 from service.db.copies import Copy, remove_files
 from service.db.copying import (
     Meta,
@@ -18,8 +19,6 @@ from service.db.copying import (
     count_rows,
     holdings,
     keep_named_pictures,
-    note_restore,
-    pending_stones,
     raise_sequences,
     read_meta,
     read_sequences,
@@ -27,15 +26,16 @@ from service.db.copying import (
     set_epoch,
 )
 from service.db.engine import Database
+from service.db.erasures import waiting_tombstones
 from service.db.outbox import known_pictures
 from service.db.pruning import count_pictures, erase_stones, pictures_of
 from service.db.schema import check_revision, revision_of, upgrade
-from service.domain import Tombstone
+from service.domain import AuditEntry, Tombstone
 from service.errors import BackupRefused
 from service.flows.archive import ArchiveReader
 from service.flows.backup import Progress
 from service.flows.checking import check_pictures, check_rows, check_version, in_parts
-from service.flows.reconcile import settle_pictures
+from service.flows.reconcile import settle_files
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
 from service.store.tombstones import TOMBSTONE_FILE, Tombstones
@@ -103,7 +103,7 @@ def restore(
         fail_point("after-commit-before-publish")
         lock.claim_for(backup.uuid)
         copy.close()
-        settle_pictures(database, store)
+        settle_files(database, store, own)
         fail_point("after-publish-before-sweep")
         _sweep(database, store)
         return database.read_now(_restored, erased)
@@ -146,7 +146,9 @@ def _look(database: Database, url: str) -> _Target:
     database.read_now(check_revision)
 
     def look(connection: Connection) -> _Target:
-        return _Target(read_meta(connection), *holdings(connection), pending_stones(connection))
+        meta = read_meta(connection)
+        stones = list(waiting_tombstones(connection).values()) if meta else []
+        return _Target(meta, *holdings(connection), stones)
 
     return database.read_now(look)
 
@@ -225,7 +227,7 @@ def _replace_rows(
     keep_named_pictures(target)
     copy_audit(source, target, copied)
     raise_sequences(target, given)
-    note_restore(target, datetime.now(UTC))
+    add_entries(target, [AuditEntry(datetime.now(UTC), None, "command", "restore", None)])
 
 
 def _sweep(database: Database, store: FolderStore) -> None:
