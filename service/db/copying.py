@@ -16,7 +16,7 @@ ROWS_AT_ONCE = 1_000
 LEFT_OUT = (outbox, erasures)  # work still to be done on files that a copy does not have
 COPIED = tuple(one for one in metadata.sorted_tables if one not in LEFT_OUT)
 REPLACED = tuple(one for one in metadata.sorted_tables if one is not audit)  # the audit log only ever grows
-NUMBERED = {one.name: one.c.id for one in metadata.sorted_tables if one.autoincrement_column is not None}
+NUMBERED = {str(one.name): one.c.id for one in metadata.sorted_tables if one.autoincrement_column is not None}
 _sequence = table("sqlite_sequence", column("name"), column("seq"))
 
 
@@ -48,7 +48,7 @@ def set_epoch(connection: Connection, epoch: int) -> None:
 
 def count_rows(connection: Connection) -> dict[str, int]:
     """How many rows each table has that is copied."""
-    return {one.name: int(connection.execute(select(func.count()).select_from(one)).scalar_one()) for one in COPIED}
+    return {str(one.name): int(connection.execute(select(func.count()).select_from(one)).scalar_one()) for one in COPIED}
 
 
 def list_models(connection: Connection) -> list[tuple[str, str, int]]:
