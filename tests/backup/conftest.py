@@ -15,7 +15,7 @@ from service.db.tables import metadata
 from service.flows.backup import BackedUp, back_up
 from service.flows.restore import Restored, restore
 from tests.api.conftest import running
-from tests.api.sending import form
+from tests.api.sending import form, raw
 from tests.conftest import fresh_database
 from tests.pictures import jpeg
 
@@ -44,6 +44,16 @@ class Place:
         try:
             with engine.begin() as connection:
                 return _rows(connection)
+        finally:
+            engine.dispose()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction past the service."""
+        engine = make_engine(parse_url(self.url), pool_size=1, read_only=False)
+        try:
+            with engine.begin() as connection:
+                yield connection
         finally:
             engine.dispose()
 
@@ -127,9 +137,14 @@ def answers(client: TestClient) -> dict[str, Any]:
                 told[f"picture {crop['crop']}"] = client.get(f"/crops/{crop['crop']}/picture").content
         for seed in (1, 2, 3, 4, 101):
             asked = {**within, "k": 5, "hits": 5}
-            answer = client.post("/query", content=jpeg(seed, view=9), headers={"Content-Type": "image/jpeg"}, params=asked)
+            answer = client.post(
+                "/query", content=jpeg(seed, view=9), headers={"Content-Type": "image/jpeg"}, params=asked
+            )
             told[f"{collection} query {seed}"] = _comparable(answer.json())
-        filtered = {"identity": people[0]["id"], "filter": {"attributes.jacket": "röd", "attributes.height": {"gt": 1.5}}}
+        filtered = {
+            "identity": people[0]["id"],
+            "filter": {"attributes.jacket": "röd", "attributes.height": {"gt": 1.5}},
+        }
         told[f"{collection} filtered"] = _comparable(client.post("/query", json=filtered, params=within).json())
     return told
 
