@@ -15,7 +15,7 @@ from service.db.tables import metadata
 from service.flows.backup import BackedUp, back_up
 from service.flows.restore import Restored, restore
 from tests.api.conftest import running
-from tests.api.sending import form, raw
+from tests.api.sending import form
 from tests.conftest import fresh_database
 from tests.pictures import jpeg
 
