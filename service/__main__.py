@@ -6,10 +6,9 @@ import socket
 import sys
 
 import uvicorn
-from pydantic import ValidationError
 
 from service.app import create_app
-from service.config import Settings, unknown_settings
+from service.config import Settings, SettingsRefused, read_settings
 from service.db.schema import upgrade
 from service.errors import ReappearError
 from service.store.lock import FolderLock
@@ -26,24 +25,10 @@ class Server(uvicorn.Server):
             print(f"Reappear answers on http://{host}:{port} and explains itself on /docs", flush=True)
 
 
-def main() -> int:
-    """Exit status 0 after a clean stop, 2 for settings that cannot be used, 3 where the start is refused."""
-    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
-    parser.add_argument("--migrate", action="store_true", help="bring the database to this version's revision first")
-    arguments = parser.parse_args()
+def run(settings: Settings, *, migrate: bool) -> int:
+    """Serve until told to stop. Returns 0 after a clean stop, 3 where the start is refused."""
     try:
-        settings = Settings()
-        unknown = unknown_settings()
-        if unknown:
-            print(f"reappear: there is no setting {', '.join(unknown)}; the README lists them all", file=sys.stderr)
-            return 2
-    except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(("REAPPEAR", *(str(part) for part in problem["loc"]))).upper()
-            print(f"reappear: {name}: {problem['msg']}", file=sys.stderr)
-        return 2
-    try:
-        if arguments.migrate:
+        if migrate:
             lock = FolderLock(settings.data_dir)  # not under a service that is running
             upgrade(settings.url)
             lock.release()
@@ -62,6 +47,19 @@ def main() -> int:
     )  # fmt: skip
     server.run()
     return 0 if server.started else 3
+
+
+def main() -> int:
+    """Exit status 0 after a clean stop, 2 for settings that cannot be used, 3 where the start is refused."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    parser.add_argument("--migrate", action="store_true", help="bring the database to this version's revision first")
+    arguments = parser.parse_args()
+    try:
+        settings = read_settings()
+    except SettingsRefused as error:
+        print(f"reappear: {error}", file=sys.stderr)
+        return 2
+    return run(settings, migrate=arguments.migrate)
 
 
 if __name__ == "__main__":

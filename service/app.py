@@ -16,7 +16,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from service.api import audit, collections, crops, gallery, health, keys, query, retention
-from service.api.access import Throttle, known_caller
+from service.api.access import Throttle, known_caller, permitted
 from service.api.dependencies import known_query
 from service.api.errors import answer_errors
 from service.api.guards import Guard
@@ -125,7 +125,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     if settings.metrics == "open":
         app.include_router(health.metrics_router, dependencies=[Depends(known_query)])
     elif settings.metrics == "key":
-        app.include_router(health.metrics_router, dependencies=behind_key)
+        app.include_router(health.metrics_router, dependencies=[*behind_key, Depends(permitted(Scope.READ))])
     for routes in (gallery, query, crops, collections, keys, audit, retention, health):
         app.include_router(routes.router, dependencies=behind_key)
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_SETTINGS = ("REAPPEAR_TEST_", "REAPPEAR_SHARED_DATA")  # of tests and evaluation
+NOT_SETTINGS = (  # of commands that talk to a service, of tests and of evaluation
+    "REAPPEAR_URL", "REAPPEAR_KEY", "REAPPEAR_TEST_", "REAPPEAR_SHARED_DATA",
+)  # fmt: skip
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -110,6 +112,27 @@ class Settings(BaseSettings):
     def on_loopback(self) -> bool:
         """Whether only this machine can connect."""
         return self.host in LOOPBACK
+
+
+class SettingsRefused(Exception):
+    """Settings that cannot be used; the text names each and what is wrong."""
+
+
+def read_settings() -> Settings:
+    """The settings in the environment. Raises SettingsRefused, also for names that no setting has."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        named = [("_".join(("REAPPEAR", *map(str, one["loc"]))).upper(), one["msg"]) for one in error.errors()]
+        raise SettingsRefused("; ".join(f"{name}: {problem}" for name, problem in named)) from error
+    try:
+        settings.url  # noqa: B018 – reads the file with the password
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"REAPPEAR_DATABASE_PASSWORD_FILE cannot be read: {error}") from error
+    unknown = unknown_settings()
+    if unknown:
+        raise SettingsRefused(f"there is no setting {', '.join(unknown)}; the README lists them all")
+    return settings
 
 
 def unknown_settings() -> list[str]:

@@ -110,6 +110,14 @@ class _RequestIdFilter(logging.Filter):
         return True
 
 
+class _RefusalFilter(logging.Filter):
+    """Drops the traceback that uvicorn writes under a refused start, whose reason was logged in one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        last = record.getMessage().rstrip().rpartition("\n")[2]
+        return not last.startswith("service.errors.")
+
+
 def configure_logging(level: str) -> None:
     """JSON lines on standard error, each with the id of the request it belongs to."""
     handler = logging.StreamHandler()
@@ -126,4 +134,5 @@ def configure_logging(level: str) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
+        logger.addFilter(_RefusalFilter())
         logger.propagate = name != "uvicorn.access"  # our middleware writes one line a request instead

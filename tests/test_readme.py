@@ -71,7 +71,7 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
     rows = dict(re.findall(r"^\| `REAPPEAR_(\w+)` \| (.*) \|$", README, re.MULTILINE))
     wanted = {}
     for name, field in Settings.model_fields.items():
-        default = "models/default" if name == "model_dir" else str(field.default)
+        default = "models/default" if name == "model_dir" else str(field.default if field.default is not None else "")
         wanted[name.upper()] = f"{f'`{default}`' if default else 'empty'} | {field.description}"
     assert rows == wanted
 

@@ -81,17 +81,26 @@ async def known_caller(request: Request) -> Caller:
     return found
 
 
-def _needs(scope: Scope) -> Callable[..., Awaitable[Access]]:
-    async def allowed(request: Request, caller: Annotated[Caller, Depends(known_caller)]) -> Access:
+def permitted(scope: Scope) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that counts a request and raises TooManyRequests, or NotAllowed for a key of a lesser scope."""
+
+    async def check(request: Request, caller: Annotated[Caller, Depends(known_caller)]) -> Caller:
         throttle: Throttle = request.state.throttle
         throttle.take(caller, scope, request.scope[ANSWER_HEADERS])
         if not caller.scope.covers(scope):
             raise NotAllowed(f"this needs a key with the scope {scope.value!r}; this one has {caller.scope.value!r}")
+        return caller
+
+    return check
+
+
+def _needs(scope: Scope) -> Callable[..., Awaitable[Access]]:
+    async def check(request: Request, caller: Annotated[Caller, Depends(permitted(scope))]) -> Access:
         readiness: Readiness = request.state.readiness
         readiness.check()
         return Access(request.state.parts, caller)
 
-    return allowed
+    return check
 
 
 def _token(headers: Headers) -> str | None:

@@ -5,6 +5,7 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Collection
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -42,7 +43,7 @@ class Guard:
 
     def __init__(
         self, app: ASGIApp, *, telemetry: Telemetry, allowed_hosts: set[str] | None,
-        allowed_origins: set[str], max_body_bytes: int, max_bodies_bytes: int,
+        allowed_origins: Collection[str], max_body_bytes: int, max_bodies_bytes: int,
     ) -> None:  # fmt: skip
         """`allowed_hosts` are the names this service may be called by; None where any may be used. Pages of
         `allowed_origins` may call it from other sites."""

@@ -3,12 +3,13 @@
 import asyncio
 from dataclasses import dataclass
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
 
-from service.api.access import Reads
+from service.api.access import permitted
 from service.api.openapi import PROBLEMS
+from service.domain import Scope
 from service.flows.parts import Parts
 from service.flows.readiness import Readiness
 from service.telemetry import Telemetry
@@ -79,8 +80,8 @@ async def ready(request: Request) -> Ready:
     return Ready(crops=len(parts.galleries), generation=parts.galleries.generation)
 
 
-@router.get("/version")
-async def version(request: Request, access: Reads) -> Version:
+@router.get("/version", dependencies=[Depends(permitted(Scope.READ))])
+async def version(request: Request) -> Version:
     """Versions of the service, its model and the parts it rests on."""
     return Version.model_validate(request.state.about)
 

@@ -48,7 +48,9 @@ def set_epoch(connection: Connection, epoch: int) -> None:
 
 def count_rows(connection: Connection) -> dict[str, int]:
     """How many rows each table has that is copied."""
-    return {str(one.name): int(connection.execute(select(func.count()).select_from(one)).scalar_one()) for one in COPIED}
+    return {
+        str(one.name): int(connection.execute(select(func.count()).select_from(one)).scalar_one()) for one in COPIED
+    }
 
 
 def list_models(connection: Connection) -> list[tuple[str, str, int]]:

@@ -1,13 +1,14 @@
 """The schema and its revision: upgrades by Alembic, and the check that a database is where this version needs it."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from service.db.engine import make_engine, parse_url, translated
 from service.errors import DatabaseRefused
@@ -32,7 +33,7 @@ def check_revision(connection: Connection) -> None:
     if found != needed:
         raise DatabaseRefused(
             f"the database is at revision {found or 'none'}, this version needs {needed}; "
-            "run `python -m service --migrate` (`make serve` does)"
+            "run `reappear migrate`, or `reappear serve --migrate` (`make serve` does)"
         )
 
 
@@ -44,6 +45,14 @@ def revision_of(connection: Connection) -> str | None:
 def known_revisions() -> set[str]:
     """All revisions this version can start from."""
     return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+def server_clock(connection: Connection) -> datetime:
+    """What time the database thinks it is."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)  # it has no clock of its own
+    moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+    return moment
 
 
 def _run(url: str, act: Callable[[Config, str], None], revision: str) -> None:

@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import faiss
 
 FAISS_VERSION: str = faiss.__version__
+FAISS_BUILD = f"{FAISS_VERSION}, {faiss.get_compile_options().strip()}"
 
 BLOCK_ROWS = 65_536
 SPARE = 16  # candidates beyond k, so that ties at the edge are usually settled in one round

@@ -53,9 +53,12 @@ def test_further_names_may_be_allowed(names: str, tmp_path: Path, sqlite_url: st
 
 
 def test_beyond_loopback_any_name_is_answered_to_unless_some_are_named(tmp_path: Path, sqlite_url: str) -> None:
-    with running(tmp_path / "a", sqlite_url, host="0.0.0.0") as client:
+    admin_key = tmp_path / "key"
+    admin_key.write_text("k" * 32)
+    with running(tmp_path / "a", sqlite_url, host="0.0.0.0", admin_key_file=admin_key) as client:
         assert client.get("/livez", headers={"Host": "reid.example"}).status_code == 200
-    with running(tmp_path / "a", sqlite_url, host="0.0.0.0", allowed_hosts="reid.example") as client:
+    beyond: dict[str, Any] = {"host": "0.0.0.0", "admin_key_file": admin_key, "allowed_hosts": "reid.example"}
+    with running(tmp_path / "a", sqlite_url, **beyond) as client:
         assert client.get("/livez", headers={"Host": "reid.example"}).status_code == 200
         assert client.get("/livez", headers={"Host": "evil.example"}).status_code == 403
 
@@ -123,7 +126,7 @@ class Stage:
     def __init__(self, app: Callable[..., Awaitable[None]], **limits: int) -> None:
         self.telemetry = Telemetry()
         chosen = {"max_body_bytes": 100, "max_bodies_bytes": 1000, **limits}
-        self.guard = Guard(app, telemetry=self.telemetry, allowed_hosts=None, **chosen)
+        self.guard = Guard(app, telemetry=self.telemetry, allowed_hosts=None, allowed_origins=(), **chosen)
 
     async def request(self, messages: list[Message], headers: dict[str, str] | None = None) -> Message:
         """Send a body in chunks; returns the answer's status and content. Then nothing more comes, as from a client

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from service.db.keys import add_key
+from service.domain import ApiKey, Scope
 from tests.api.conftest import running
+from tests.api.holdings import parts_of
 from tests.api.sending import base64_of
 from tests.pictures import jpeg
 
@@ -17,7 +21,8 @@ OPERATIONS = {
     "DELETE /collections/{name}", "GET /gallery", "POST /gallery", "GET /gallery/{identity}",
     "PATCH /gallery/{identity}", "DELETE /gallery/{identity}", "GET /gallery/{identity}/crops",
     "DELETE /gallery/{identity}/crops/{crop}", "GET /crops/{crop}/picture", "POST /query", "POST /compare",
-    "POST /embed", "GET /livez", "GET /readyz", "GET /metrics", "GET /version",
+    "POST /embed", "GET /livez", "GET /readyz", "GET /metrics", "GET /version", "GET /keys", "POST /keys",
+    "DELETE /keys/{key}", "GET /audit", "GET /retention", "POST /retention",
 }  # fmt: skip
 DESTROYS_LAST = {"DELETE /gallery/{identity}/crops/{crop}": 1, "DELETE /gallery/{identity}": 2,
                  "DELETE /collections/{name}": 3}  # fmt: skip
@@ -33,7 +38,16 @@ def client(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         images = [{"image": base64_of(jpeg(seed))} for seed in range(17)]
         answer = client.post("/gallery", json={"identity": "p-0042", "images": images})
         assert answer.json()["accepted"][-1]["crop"] == 17
+        keep_key(client, "0f3c9a2b7d04")
         yield client
+
+
+def keep_key(client: TestClient, key: str) -> None:
+    """The key that the examples speak of."""
+    now = datetime.now(UTC)
+    kept = ApiKey(key, "tracker, hall 3", "0" * 64, Scope.READ, None, None, None, now, None, None)
+    with parts_of(client).database.begin() as connection:
+        add_key(connection, kept, None)
 
 
 @pytest.fixture(scope="module")

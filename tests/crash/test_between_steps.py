@@ -112,7 +112,12 @@ def test_an_enrolment_that_is_kept_but_cannot_be_indexed_is_unknown_and_its_repe
         assert sorted(_found(client, 1)) == sorted(_found(client, 2)) == enrolled
         assert client.get(f"/crops/{enrolled[0]}/picture").content == jpeg(1)
         assert client.get("/readyz").json()["crops"] == 3
-        assert client.delete("/gallery/p-1").json()["removed"] == {"identities": 1, "crops": 2}
+        assert client.delete("/gallery/p-1").json()["removed"] == {
+            "identities": 1,
+            "crops": 2,
+            "vectors": 2,
+            "pictures": 2,
+        }
         assert _found(client, 1) == []
         assert client.post("/query", content=jpeg(1), headers=JPEG).json()["complete"]
     with _serving(settings):

@@ -10,12 +10,14 @@ import pytest
 
 from service.db.changes import ensure_meta, ensure_model
 from service.db.engine import Database
+from service.db.erasures import waiting_tombstones
 from service.db.outbox import waiting_pictures
 from service.db.people import add_identity, delete_identity, find_collection
 from service.db.sightings import NewCrop, add_crops, take_crops_of
 from service.domain import Quality, Sighting
-from service.flows.reconcile import settle_pictures
+from service.flows.reconcile import settle_files
 from service.store.folder import FolderStore
+from service.store.tombstones import Tombstones
 
 
 @pytest.fixture
@@ -32,6 +34,11 @@ def store(tmp_path: Path) -> Iterator[FolderStore]:
     store.close()
 
 
+@pytest.fixture
+def stones(tmp_path: Path) -> Tombstones:
+    return Tombstones(tmp_path / "erasures.jsonl")
+
+
 def enrol(database: Database, names: list[str]) -> int:
     """Rows for pictures, as an enrolment commits them; returns the identity."""
     now = datetime.now(UTC)
@@ -45,22 +52,24 @@ def enrol(database: Database, names: list[str]) -> int:
     return identity
 
 
-def test_what_a_crash_left_behind_is_settled_by_the_rows(database: Database, store: FolderStore) -> None:
+def test_what_a_crash_left_behind_is_settled_by_the_rows(
+    database: Database, store: FolderStore, stones: Tombstones
+) -> None:
     kept, committed, lost = store.stage([b"kept"]), store.stage([b"committed"] * 2), store.stage([b"lost"] * 3)
     enrol(database, kept)
     store.publish(kept)
     enrol(database, committed)  # and the crash came before they were published
-    settle_pictures(database, store)
+    settle_files(database, store, stones)
     assert store.staged() == []
     assert sorted(store.names()) == sorted(kept + committed)
     assert [store.read(name) for name in kept + committed] == [b"kept", b"committed", b"committed"]
     assert not set(lost) & set(store.names())
-    settle_pictures(database, store)
+    settle_files(database, store, stones)
     assert sorted(store.names()) == sorted(kept + committed), "settling again changes nothing"
 
 
 def test_pictures_of_removed_people_are_unlinked_wherever_the_crash_left_them(
-    database: Database, store: FolderStore
+    database: Database, store: FolderStore, stones: Tombstones
 ) -> None:
     published, staged, stays = store.stage([b"published"]), store.stage([b"staged"]), store.stage([b"stays"])
     identity = enrol(database, published + staged)
@@ -69,7 +78,11 @@ def test_pictures_of_removed_people_are_unlinked_wherever_the_crash_left_them(
     with database.begin() as connection:  # the removal was committed, and the crash came before the files went
         take_crops_of(connection, identity)
         delete_identity(connection, identity)
-    settle_pictures(database, store)
+    settle_files(database, store, stones)
     assert sorted(store.names()) == stays
     assert store.staged() == []
     assert database.read_now(waiting_pictures) == []
+    assert sorted((stone.kind, stone.row) for stone in stones.read()) == [
+        ("crop", "1"), ("crop", "2"), ("identity", str(identity))
+    ]  # fmt: skip
+    assert database.read_now(waiting_tombstones) == {}

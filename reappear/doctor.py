@@ -1,0 +1,138 @@
+"""Check an installation, part by part, and say what to do about each that is not well."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+import httpx2
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.config import Settings, read_settings
+from service.db.engine import Database
+from service.db.schema import check_revision, server_clock
+from service.embedding.onnx_model import OnnxModel
+from service.errors import DatabaseDown, FolderRefused, ReappearError
+from service.index.exact import FAISS_BUILD
+from service.store.lock import FolderLock
+
+LEAST_FREE_BYTES = 1_000_000_000
+MOST_CLOCK_DRIFT_S = 5
+RELEASED = datetime(2026, 11, 1, tzinfo=UTC)  # a clock before this version was made is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part: whether it is well, what was found, and what to do where it is not."""
+
+    part: str
+    well: bool
+    found: str
+    remedy: str = ""
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Check settings, model, provider, FAISS, database, folder, disk, clock and service. Exit status 1 where something
+    is not well. Changes nothing, and may be run beside the service.
+
+    [bold]Example:[/] reappear doctor
+    """
+    findings = list(examine(read_settings()))
+    if as_json:
+        print(json.dumps([asdict(one) for one in findings], indent=2))
+    else:
+        table = Table("", "part", "found", "what to do")
+        for one in findings:
+            mark = "[green]ok[/]" if one.well else "[red]no[/]"
+            table.add_row(mark, one.part, one.found, one.remedy)
+        Console(soft_wrap=False).print(table)
+    if not all(one.well for one in findings):
+        raise typer.Exit(1)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """All findings, one after another."""
+    for part, check in CHECKS.items():
+        try:
+            yield check(settings)
+        except DatabaseDown as error:
+            yield Finding(part, False, "the database does not answer", f"{error.__cause__}".partition("\n")[0])
+        except (ReappearError, OSError) as error:
+            yield Finding(part, False, "cannot be used", str(error))
+
+
+def _model(settings: Settings) -> Finding:
+    """Making the network checks its checksum, its golden vector, and that the provider is really in use."""
+    network = OnnxModel(settings.model_dir, provider=settings.provider, threads=settings.cores)
+    return Finding("model", True, f"{network.manifest.version}, checksum and golden vector right, {network.provider}")
+
+
+def _faiss(settings: Settings) -> Finding:
+    return Finding("faiss", True, FAISS_BUILD)
+
+
+def _database(settings: Settings) -> Finding:
+    database = Database(settings.url, readers=1, max_waiting=1)
+    try:
+        database.read_now(check_revision)
+    finally:
+        database.close()
+    return Finding("database", True, f"{database.dialect}, at this version's revision")
+
+
+def _folder(settings: Settings) -> Finding:
+    if not settings.data_dir.is_dir():
+        return Finding("folder", False, f"{settings.data_dir} is not there", "start the service once; it makes it")
+    try:
+        FolderLock(settings.data_dir).release()
+    except FolderRefused as error:
+        if "in use" not in error.detail:
+            raise
+        return Finding("folder", True, f"{settings.data_dir}, in use by a service")
+    return Finding("folder", True, f"{settings.data_dir}, writable, not in use")
+
+
+def _disk(settings: Settings) -> Finding:
+    place = settings.data_dir if settings.data_dir.is_dir() else settings.data_dir.absolute().parent
+    free = shutil.disk_usage(place).free
+    if free < LEAST_FREE_BYTES:
+        return Finding("disk", False, f"{free / 1e9:.2f} GB free", "make room, or move REAPPEAR_DATA_DIR")
+    return Finding("disk", True, f"{free / 1e9:.1f} GB free")
+
+
+def _clock(settings: Settings) -> Finding:
+    now = datetime.now(UTC)
+    if now < RELEASED:
+        return Finding("clock", False, f"it is {now:%Y-%m-%d} here", "set this machine's clock")
+    database = Database(settings.url, readers=1, max_waiting=1)
+    try:
+        drift_s = abs((database.read_now(server_clock) - datetime.now(UTC)).total_seconds())
+    finally:
+        database.close()
+    if drift_s > MOST_CLOCK_DRIFT_S:
+        return Finding("clock", False, f"{drift_s:.0f} s from the database's", "let both machines keep time by NTP")
+    return Finding("clock", True, f"{now:%Y-%m-%d %H:%M} UTC, {drift_s:.1f} s from the database's")
+
+
+def _service(settings: Settings) -> Finding:
+    url = f"http://127.0.0.1:{settings.port}"
+    try:
+        answer = httpx2.get(f"{url}/readyz", timeout=5)
+    except httpx2.TransportError:
+        return Finding("service", True, f"none answers on {url}")
+    if answer.status_code == 200:
+        return Finding("service", True, f"ready on {url}")
+    try:
+        return Finding("service", False, "not ready", answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return Finding("service", False, f"{url} is something else", "set another REAPPEAR_PORT")
+
+
+CHECKS: dict[str, Callable[[Settings], Finding]] = {
+    "model": _model, "faiss": _faiss, "database": _database, "folder": _folder, "disk": _disk, "clock": _clock,
+    "service": _service,
+}  # fmt: skip

@@ -1,0 +1,67 @@
+"""API keys of the running service: make, list and revoke them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from reappear.remote import KeyFile, Remote, Url
+from service.domain import Scope
+
+app = typer.Typer(help="API keys of the running service: make, list and revoke them.", no_args_is_help=True)
+
+SHOWN = ("id", "name", "scope", "collection", "created_at", "expires_at", "revoked_at")
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who will hold it, such as 'tracker, hall 3'.")],
+    scope: Annotated[Scope, typer.Option(help="read: query and look. write: also enrol and remove. admin: all.")],
+    collection: Annotated[str | None, typer.Option(help="The only collection it opens.")] = None,
+    expires_days: Annotated[int | None, typer.Option(min=1, help="Days until it opens nothing any more.")] = None,
+    reads_per_minute: Annotated[int | None, typer.Option(min=0, help="Its own share of reads.")] = None,
+    writes_per_minute: Annotated[int | None, typer.Option(min=0, help="Its own share of writes.")] = None,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Make a key and print its token, which is shown this once.
+
+    [bold]Example:[/] reappear keys create 'tracker, hall 3' --scope write --collection warehouse --expires-days 365
+    """
+    expires_at = None if expires_days is None else (datetime.now(UTC) + timedelta(days=expires_days)).isoformat()
+    wanted = {
+        "name": name, "scope": scope.value, "collection": collection, "expires_at": expires_at,
+        "reads_per_minute": reads_per_minute, "writes_per_minute": writes_per_minute,
+    }  # fmt: skip
+    sent = {field: value for field, value in wanted.items() if value is not None}
+    made = Remote(url, key_file).ask("POST", "/keys", json=sent)
+    Console(stderr=True).print(f"key {made['id']} for {name!r}; its token is shown this once:", highlight=False)
+    print(made["token"])
+
+
+@app.command("list")
+def list_keys(url: Url = "", key_file: KeyFile = None) -> None:
+    """List all keys, revoked and expired ones included.
+
+    [bold]Example:[/] reappear keys list
+    """
+    table = Table(*(Column(name, overflow="fold", no_wrap=name in ("id", "scope")) for name in SHOWN))
+    for key in Remote(url, key_file).ask("GET", "/keys")["keys"]:
+        table.add_row(*(str(key[column] or "") for column in SHOWN))
+    Console(soft_wrap=True).print(table)
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="The id of the key, the part after rk_.")],
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Revoke a key: it opens nothing from now on.
+
+    [bold]Example:[/] reappear keys revoke 0f3c9a2b7d04
+    """
+    revoked = Remote(url, key_file).ask("DELETE", f"/keys/{key}")
+    print(f"key {revoked['id']} of {revoked['name']!r} opens nothing any more")

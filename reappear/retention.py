@@ -1,0 +1,31 @@
+"""What has had its time, and goes."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from reappear.remote import KeyFile, Remote, Url
+
+
+def retention(
+    apply: Annotated[bool, typer.Option("--apply", help="Remove it now; the service does within a minute.")] = False,
+    at: Annotated[
+        str | None, typer.Option(help="A moment to come, ISO 8601 with a time zone; now if left out.")
+    ] = None,
+    url: Url = "",
+    key_file: KeyFile = None,
+) -> None:
+    """Show what retention removes (a dry run), or remove it now.
+
+    [bold]Example:[/] reappear retention --at 2027-01-01T00:00:00Z
+    """
+    if apply and at is not None:
+        raise typer.BadParameter("--at is for the dry run; leave it out with --apply")
+    moment = {} if at is None else {"at": at}
+    found = Remote(url, key_file).ask("POST" if apply else "GET", "/retention", params=moment)
+    table = Table("collection", "crops", "identities", title=f"{'removed' if apply else 'goes'} at {found['at']}")
+    for one in found["collections"]:
+        table.add_row(one["collection"], str(one["crops"]), str(one["identities"]))
+    Console(soft_wrap=True).print(table if found["collections"] else f"nothing has had its time at {found['at']}")

@@ -1,0 +1,34 @@
+"""Run the service, and bring its database up to date."""
+
+from typing import Annotated
+
+import typer
+
+from service.__main__ import run
+from service.config import read_settings
+from service.db.schema import upgrade
+from service.store.lock import FolderLock
+
+
+def serve(
+    migrate: Annotated[bool, typer.Option(help="Bring the database to this version's revision first.")] = False,
+) -> None:
+    """Run the service until it is told to stop. Settings are REAPPEAR_ variables; the README lists them.
+
+    [bold]Example:[/] REAPPEAR_DATA_DIR=/srv/reappear reappear serve --migrate
+    """
+    raise typer.Exit(run(read_settings(), migrate=migrate))
+
+
+def migrate() -> None:
+    """Bring the database to this version's revision, while no service runs.
+
+    [bold]Example:[/] reappear migrate && reappear serve
+    """
+    settings = read_settings()
+    lock = FolderLock(settings.data_dir)
+    try:
+        upgrade(settings.url)
+    finally:
+        lock.release()
+    print("the database is at this version's revision")
