@@ -60,10 +60,7 @@ def list_models(connection: Connection) -> list[tuple[str, str, int]]:
 
 def holdings(connection: Connection) -> tuple[int, int, int]:
     """How many collections, identities and crops there are."""
-    return tuple(  # type: ignore[return-value]
-        int(connection.execute(select(func.count()).select_from(one)).scalar_one())
-        for one in (collections, identities, crops)
-    )
+    return _count(connection, collections), _count(connection, identities), _count(connection, crops)
 
 
 def copy_rows(source: Connection, target: Connection, copied: Callable[[int], None]) -> None:
@@ -128,6 +125,10 @@ def raise_sequences(connection: Connection, given: Mapping[str, int]) -> None:
             connection.execute(update(_sequence).where(_sequence.c.name == name).values(seq=wanted))
         elif number.table.dialect_options["sqlite"]["autoincrement"]:
             connection.execute(insert(_sequence).values(name=name, seq=wanted))
+
+
+def _count(connection: Connection, one: Table) -> int:
+    return int(connection.execute(select(func.count()).select_from(one)).scalar_one())
 
 
 def _sequence_of(connection: Connection, name: str) -> str:
