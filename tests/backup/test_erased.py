@@ -1,9 +1,13 @@
 """Who was erased after a backup was taken stays erased when it is restored, however often, and nobody else goes."""
 
-from fastapi.testclient import TestClient
-from sqlalchemy import insert
+from datetime import timedelta, timezone
 
-from service.db.tables import erasures
+from fastapi.testclient import TestClient
+from sqlalchemy import insert, select
+
+from service.db.changes import database_uuid
+from service.db.tables import crops, erasures
+from service.domain import Tombstone
 from service.store.tombstones import TOMBSTONE_FILE, Tombstones
 from tests.backup.conftest import MakePlace, Place, enrol
 from tests.crash.audit import audit
@@ -111,3 +115,23 @@ def test_a_key_that_was_revoked_after_the_backup_stays_revoked(source: Place) ->
         shown = {one["id"]: one["revoked_at"] for one in client.get("/keys").json()["keys"]}
     assert shown[keys[0]] is not None
     assert shown[keys[1]] is None
+
+
+def test_a_tombstone_is_for_the_row_of_its_moment_and_database_only(source: Place, place: MakePlace) -> None:
+    """An id is used again where an old backup was restored without the tombstones' file."""
+    file, stones = source.data_dir / "backup.tar", source.data_dir / "stones.jsonl"
+    rows = audit(source.url, source.data_dir)
+    with source.writing() as connection:
+        uuid = database_uuid(connection)
+        born = connection.execute(select(crops.c.created_at).where(crops.c.id == rows[0].crop)).scalar_one()
+    source.back_up(file)
+    moments = [born - timedelta(microseconds=1), born + timedelta(microseconds=1)]
+    wrong = [Tombstone(uuid, 1, "crop", str(rows[0].crop), moment) for moment in moments]
+    wrong += [Tombstone("0" * 32, 1, "crop", str(rows[0].crop), born), Tombstone(uuid, 1, "crop", "9" * 40, born)]
+    Tombstones(stones).append(wrong)
+    assert place("sqlite").restore(file, tombstones=[stones]).erased_crops == 0
+    elsewhere = born.astimezone(timezone(timedelta(hours=5)))
+    Tombstones(stones).append([Tombstone(uuid, 1, "crop", str(rows[0].crop), elsewhere)])
+    target = place("postgresql")
+    assert target.restore(file, tombstones=[stones]).erased_crops == 1
+    assert [row.crop for row in audit(target.url, target.data_dir)] == [row.crop for row in rows[1:]]

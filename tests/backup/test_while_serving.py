@@ -88,3 +88,19 @@ def test_a_picture_that_vanishes_while_its_crop_stays_is_an_error(source: Place)
 
     with source.serving(), pytest.raises(BackupRefused, match=rf"\({last.crop}\); remove"):
         source.back_up(source.data_dir / "backup.tar", progress=lose)
+
+
+def test_what_is_enrolled_while_rows_are_copied_is_in_the_next_backup(source: Place, place: MakePlace) -> None:
+    file, seen = source.data_dir / "backup.tar", []
+    with source.serving() as client:
+
+        def enrol_another(done: int, total: int, what: str) -> None:
+            if what == "rows":
+                seen.extend(enrol(client, "default", f"late-{len(seen)}", 90 + len(seen), views=1))
+
+        assert source.back_up(file, progress=enrol_another).crops == 8
+        assert len(seen) > 5
+        assert source.back_up(source.data_dir / "next.tar").crops == 8 + len(seen)
+    target = place("sqlite")
+    target.restore(file)
+    assert len(audit(target.url, target.data_dir)) == 8
