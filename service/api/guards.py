@@ -143,7 +143,7 @@ class _Exchange:
         self.status = 0
 
     def check_room(self) -> None:
-        """Refuse before the body is read, routed and parsed: under a flood that would cost more than the work itself."""
+        """Refuse before the body is read, routed and parsed: in a flood that would cost more than the work itself."""
         if self._lane is not None and self._admission is not None:
             self._admission.check(self._lane)
 
