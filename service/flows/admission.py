@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from service.embedding.batcher import Lane
 from service.errors import Overloaded
 
-
 BULK_PLACES = 4  # for each of a query; several clients may send as many pictures as a request can have
 FULL = "as many pictures as the service can hold are on their way; send the request again later"
 
@@ -14,8 +13,8 @@ FULL = "as many pictures as the service can hold are on their way; send the requ
 class Admission:
     """Counts pictures, queries apart from enrolments. Used from the event loop only, so it needs no lock.
 
-    It also counts requests, each of which has a picture at least: under a flood hundreds arrive at once, and all must be
-    counted, or refused, before any of them is looked at any further.
+    It also counts requests, each of which has a picture at least: under a flood hundreds arrive at once, and all must
+    be counted, or refused, before any of them is looked at any further.
     """
 
     def __init__(self, max_queried: int) -> None:
