@@ -31,7 +31,7 @@ from service.domain import ApiKey, Scope, Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
 from service.errors import DatabaseDown, KeysRefused, ReappearError
-from service.flows.admission import Admission
+from service.flows.admission import BULK_PLACES, Admission
 from service.flows.audit import Audit
 from service.flows.housekeeping import keep_audit, keep_house
 from service.flows.keyring import KeyRing
@@ -178,7 +178,8 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
     lock = FolderLock(settings.data_dir)
     stack.callback(lock.release)
     network = OnnxModel(settings.model_dir, provider=settings.provider, threads=settings.cores)
-    database = Database(settings.url, readers=settings.readers, max_waiting=settings.max_waiting)
+    most = settings.max_waiting * BULK_PLACES
+    database = Database(settings.url, readers=settings.readers, max_waiting=most)
     stack.callback(database.close)
     database.read_now(check_revision)
     manifest = network.manifest
@@ -221,7 +222,7 @@ def _assemble(
         PictureLimits(settings.max_picture_bytes, settings.max_picture_pixels), network.prepare, threads=settings.cores
     )
     embedder = Embedder(
-        network, max_batch=settings.max_batch, max_waiting=settings.max_waiting, observe=observe("embed")
+        network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
     rewriting = Rewriting()

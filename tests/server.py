@@ -48,6 +48,11 @@ class Server:
             time.sleep(0.02)
         raise AssertionError(f"the service was not ready in {START_TIMEOUT_S} s:\n{self.log.read_text()}")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL, as a power cut would."""
         assert self._process is not None
