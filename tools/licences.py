@@ -80,7 +80,8 @@ def table() -> list[tuple[str, str, str]]:
     found = [(canonical(one["Name"]), one["Version"], spelt(one["License"])) for one in listed]
     extras = project()["optional-dependencies"]
     pinned = sorted({one for extra in ("gpu", "gpu-cuda12") for one in extras[extra]})
-    return sorted(found) + [(name, pin, GPU[name]) for name, _, pin in (one.partition("==") for one in pinned)]
+    gpu = [(Requirement(one).name, one.partition("==")[2]) for one in pinned]
+    return sorted(found) + [(name, pin, GPU[name]) for name, pin in gpu]
 
 
 def spelt(licence: str) -> str:
