@@ -3,7 +3,7 @@ PYTHON ?= python3
 IN := .venv/bin
 PIP_INSTALL := $(IN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help serve test crash-test check format train-default evaluate clean
+.PHONY: help serve test crash-test compose-test check format train-default evaluate fuzz audit licences bench-overload clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -17,6 +17,9 @@ test: .venv/test  ## run all tests, with coverage
 
 crash-test: .venv/test  ## 200 kills on both databases and 200 losses of power; REAPPEAR_TEST_SEED for others
 	REAPPEAR_TEST_KILLS=200 REAPPEAR_TEST_LOSSES=200 $(IN)/python -m pytest -rP --durations=5 tests/crash tests/faults
+
+compose-test: .venv/test  ## build the image, bring the stack up, hurt it, upgrade it, take it down (needs Docker, or root)
+	$(IN)/python -m pytest tests/compose
 
 check: .venv/test  ## lint, formatting, types, layers
 	$(IN)/ruff check .
@@ -50,6 +53,24 @@ train-default: .venv/train  ## make models/default again: synthetic people, trai
 
 evaluate: .venv/train  ## judge models/default by the Market-1501 protocol
 	$(IN)/python -m models.evaluate
+
+FUZZ_S ?= 60
+fuzz: .venv/test  ## look for pictures that break the decoder, for FUZZ_S seconds; findings are in build/fuzz/
+	@mkdir -p build/fuzz/corpus
+	$(IN)/python -m tests.fuzz.target -max_total_time=$(FUZZ_S) -timeout=20 -artifact_prefix=build/fuzz/ build/fuzz/corpus
+
+audit: .venv/audit  ## known vulnerabilities of all that is pinned; says so where nobody can be asked
+	$(IN)/python -m tools.audit
+
+licences: .venv/test  ## write docs/licences.md anew
+	$(IN)/python -m tools.licences
+
+bench-overload: .venv/test  ## four times as many requests as can be served; writes benchmarks/results/overload.json
+	$(IN)/python -m benchmarks.overload
+
+.venv/audit: .venv/python pyproject.toml constraints.txt
+	$(PIP_INSTALL) 'pip-audit==2.10.1'
+	@touch $@
 
 clean:  ## remove .venv and caches; data/ stays
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -40,7 +40,7 @@ def run(settings: Settings, *, migrate: bool) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     server = Server(
         uvicorn.Config(
-            create_app(settings), host=settings.host, port=settings.port, loop="uvloop", http="httptools", ws="none",
+            create_app(settings), host=settings.host, port=settings.port, loop="asyncio", http="httptools", ws="none",
             log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=settings.stop_timeout_s,
             timeout_keep_alive=30,
         )

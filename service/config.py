@@ -77,9 +77,9 @@ class Settings(BaseSettings):
     )
     max_batch: int = Field(32, ge=1, description="Most pictures in one run of the network; larger is no faster on CPU.")
     max_waiting: int = Field(
-        256,
+        64,
         ge=1,
-        description="Pictures on their way before new requests get 503; about half a second of work on 2 cores.",
+        description="Queried pictures on their way before new queries get 503, two batches; enrolled ones four times.",
     )
     readers: int = Field(4, ge=1, description="Connections that read the database side by side.")
     idempotency_hours: float = Field(24, gt=0, le=8760, description="Hours for which an Idempotency-Key is remembered.")

@@ -24,6 +24,8 @@ ReappearError
 │   ├── DatabaseDown        nothing was written
 │   ├── StoreDown           the data folder cannot be written: nothing was kept
 │   └── OutcomeUnknown      it may have been written
+├── BackupRefused           a backup cannot be made or restored like this; nothing was changed
+│   └── BackupDamaged       the file is not a whole backup
 └── StartRefused            the service must not start like this
     ├── ModelRefused
     ├── DatabaseRefused
@@ -187,6 +189,18 @@ class OutcomeUnknown(Unavailable):
 
     code = "OUTCOME_UNKNOWN"
     retry_after_s = 5
+
+
+class BackupRefused(ReappearError):
+    """A backup cannot be made or restored like this; nothing was changed. Only commands meet it."""
+
+    code = "BACKUP_REFUSED"
+
+
+class BackupDamaged(BackupRefused):
+    """The file is no backup, is cut short, or has a wrong byte."""
+
+    code = "BACKUP_DAMAGED"
 
 
 class StartRefused(ReappearError):

@@ -29,12 +29,19 @@ class Server:
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, dies_at: str | None = None, after: int = 0) -> None:
-        """Start it and wait until it is ready. With `dies_at` it kills itself at that point, the `after`-th time."""
-        self.launch(*(() if dies_at is None else ("tests.dying", dies_at, str(after))))
+    def start(self, *, dies_at: str | None = None, after: int = 0, armed: bool = True) -> None:
+        """Start it and wait until it is ready. With `dies_at` it kills itself at that point, the `after`-th time; where
+        it is not armed, only from `arm` on."""
+        trigger = self.data_dir.with_name("armed")
+        trigger.unlink(missing_ok=True)
+        self.launch(*(() if dies_at is None else ("tests.dying", dies_at, str(after), *([] if armed else [trigger]))))
         self.wait_until_ready()
 
-    def launch(self, *module: str) -> None:
+    def arm(self) -> None:
+        """Let the fail point count from now on: a service also writes by itself."""
+        self.data_dir.with_name("armed").touch()
+
+    def launch(self, *module: str | Path) -> None:
         """Start it, or another module in its place, and do not wait."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -56,6 +63,11 @@ class Server:
                 pass
             time.sleep(0.02)
         raise AssertionError(f"the service was not ready in {START_TIMEOUT_S} s:\n{self.log.read_text()}")
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL, as a power cut would."""

@@ -102,6 +102,10 @@ def _triggers() -> list[str]:
             f"CREATE TRIGGER audit_no_{verb.lower()} BEFORE {verb} ON audit "
             "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
             for verb in ("UPDATE", "DELETE")
+        ] + [  # INSERT OR REPLACE removes a row without telling the trigger above
+            "CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit "
+            "WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id) "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
         ]
     return [
         "CREATE FUNCTION refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS "

@@ -48,10 +48,12 @@ def answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        detail = str(error.detail)
+        detail, headers = str(error.detail), dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = _allowed(request) or headers.get("Allow", "")
         if error.status_code == HTTPStatus.NOT_FOUND:
             detail = "there is no such route; /docs lists them all"
-        return _answer(error.status_code, HTTPStatus(error.status_code).name, detail, dict(error.headers or {}))
+        return _answer(error.status_code, HTTPStatus(error.status_code).name, detail, headers)
 
 
 def problem(error: errors.ReappearError) -> Response:
@@ -83,6 +85,12 @@ def explain(error: RequestValidationError | ValidationError) -> str:
     if len(found) > MAX_PROBLEMS:
         problems.append(f"and {len(found) - MAX_PROBLEMS} more")
     return "; ".join(problems)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of a path; Starlette names those of its first route alone."""
+    path = getattr(request.scope.get("route"), "path", "")
+    return ", ".join(method.upper() for method in request.app.openapi()["paths"].get(path, {}))
 
 
 def _answer(status: int, code: str, detail: str, headers: dict[str, str]) -> Response:

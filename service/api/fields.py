@@ -121,6 +121,13 @@ def decode_base64(value: Any) -> bytes:
         raise ValueError("is not valid base64") from error
 
 
+def _no_bool(value: Any) -> Any:
+    """Python takes true for 1."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
@@ -135,5 +142,6 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_iso_text), AfterValidator(_to_utc)]
 BoxField = Annotated[Box, BeforeValidator(parse_box), WithJsonSchema({"type": "string", "examples": ["120,40,64,128"]})]
 Base64 = Annotated[bytes, BeforeValidator(decode_base64), Field(json_schema_extra={"contentEncoding": "base64"})]
-Similarity = Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]
-RowId = Annotated[int, Field(ge=1, le=MAX_ROW_ID)]
+Similarity = Annotated[float, BeforeValidator(_no_bool), Field(ge=-1, le=1, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_no_bool)]
+RowId = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=MAX_ROW_ID)]

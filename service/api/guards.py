@@ -15,13 +15,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.access import ANSWER_HEADERS
 from service.api.errors import internal_problem, problem
+from service.embedding.batcher import Lane
 from service.errors import BadInput, BodyTooLarge, CallerLeft, NotAllowed, Overloaded, ReappearError, SlowBody
+from service.flows.admission import Admission
 from service.telemetry import Telemetry, request_id
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 CLOSED = "the handler is closed"  # what uvloop says of a connection before the server has heard that it is lost
+WORK = {  # what goes through admission
+    ("POST", "/query"): Lane.QUERY, ("POST", "/embed"): Lane.QUERY, ("POST", "/compare"): Lane.QUERY,
+    ("POST", "/gallery"): Lane.BULK,
+}  # fmt: skip
 READS = ("GET", "HEAD", "OPTIONS")
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -66,12 +72,13 @@ class Guard:
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         token = request_id.set(given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8))
-        exchange = _Exchange(self, receive, send)
+        exchange = _Exchange(self, scope, receive, send)
         started = time.perf_counter()
         try:
             await self._run(scope, headers, exchange)
         finally:
             self._bodies_bytes -= exchange.body_bytes
+            exchange.leave()
             self._account(scope, exchange, time.perf_counter() - started)
             request_id.reset(token)
 
@@ -79,6 +86,7 @@ class Guard:
         try:
             scope[ANSWER_HEADERS] = exchange.headers
             self._check(scope, headers)
+            exchange.check_room()
             await exchange.check_length(headers)
             await self._app(scope, exchange.receive, exchange.send)
         except ReappearError as error:
@@ -144,8 +152,11 @@ class Guard:
 class _Exchange:
     """One request's body, counted, and its answer, with the headers every answer has."""
 
-    def __init__(self, guard: Guard, receive: Receive, send: Send) -> None:
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self._guard = guard
+        self._lane = WORK.get((scope["method"], scope["path"]))
+        self._admission: Admission | None = getattr(scope.get("state", {}).get("parts"), "admission", None)
+        self._came = False
         self._receive = receive
         self._send = send
         self._deadline = asyncio.get_running_loop().time() + guard.body_timeout_s
@@ -153,6 +164,22 @@ class _Exchange:
         self.body_bytes = 0
         self.status = 0
         self.headers = dict(SECURITY_HEADERS)  # of the answer
+
+    def check_room(self) -> None:
+        """Refuse before the body is read, routed and parsed: in a flood that would cost more than the work itself."""
+        if self._lane is not None and self._admission is not None:
+            self._admission.check(self._lane)
+
+    def leave(self) -> None:
+        """The request is answered."""
+        if self._came and self._lane is not None and self._admission is not None:
+            self._admission.go(self._lane)
+
+    def _come(self) -> None:
+        """Not before the body is whole: who sends slowly must not take a place from those who wait."""
+        if self._lane is not None and self._admission is not None and not self._came:
+            self._admission.come(self._lane)
+            self._came = True
 
     async def check_length(self, headers: Headers) -> None:
         """Refuse a body that says itself that it is too large, before any of it is kept."""
@@ -171,6 +198,8 @@ class _Exchange:
                 if message.get("more_body"):  # after the last of it nothing comes any more
                     await self._drain()
                 raise
+            if not message.get("more_body"):
+                self._come()
         return message
 
     async def send(self, message: Message) -> None:

@@ -10,7 +10,17 @@ from service.api.access import Reads
 from service.api.bodies import Body, parse, read_body, unless_left
 from service.api.crops import picture_path
 from service.api.dependencies import Watch
-from service.api.fields import Base64, BoxField, CollectionName, IdentityId, JsonObject, Labels, RowId, Similarity
+from service.api.fields import (
+    Base64,
+    BoxField,
+    CollectionName,
+    Count,
+    IdentityId,
+    JsonObject,
+    Labels,
+    RowId,
+    Similarity,
+)
 from service.api.filters import parse_filter
 from service.api.gallery import MAX_PICTURES
 from service.api.openapi import PROBLEMS, picture_body
@@ -66,8 +76,8 @@ class QueryFields(BaseModel):
     """How to search."""
 
     model_config = _strict
-    k: int = Field(10, ge=1, le=MAX_K, description="How many identities.")
-    hits: int = Field(3, ge=1, le=MAX_HITS, description="How many crops of each at most.")
+    k: Count = Field(10, ge=1, le=MAX_K, description="How many identities.")
+    hits: Count = Field(3, ge=1, le=MAX_HITS, description="How many crops of each at most.")
     threshold: Similarity | None = Field(None, description="Cosine at or above which it is a match, for this request.")
     collection: CollectionName = DEFAULT_COLLECTION
     filter: JsonObject | None = Field(None, description='JSON: {"camera": "c1", "attributes.age": {"gte": 18}}.')

@@ -9,8 +9,8 @@ from service.db.outbox import known_pictures
 from service.errors import NotReady, ReappearError
 from service.flows import retention
 from service.flows.keys import load_keys
+from service.flows.outbox import empty_outbox
 from service.flows.parts import Parts
-from service.flows.remove import empty_outbox
 
 log = logging.getLogger(__name__)
 

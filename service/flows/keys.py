@@ -13,6 +13,7 @@ from service.domain import ApiKey, Scope
 from service.errors import BadInput
 from service.flows.audit import entry
 from service.flows.keyring import make_token
+from service.flows.outbox import unlink
 from service.flows.parts import Parts
 
 
@@ -65,6 +66,7 @@ async def revoke(parts: Parts, key: str) -> ApiKey:
 
     revoked = (await parts.writer.write(job)).value
     parts.keys.drop(key)
+    await unlink(parts)
     return revoked
 
 

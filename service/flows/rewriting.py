@@ -21,6 +21,7 @@ class Rewriting:
     def __init__(self) -> None:
         self._since: float | None = time.monotonic()  # what was removed before a crash
         self._asked = True
+        self._removals = 0  # so that one during a rewrite is not taken for rewritten
 
     @property
     def done(self) -> bool:
@@ -35,6 +36,7 @@ class Rewriting:
 
     def ask(self) -> None:
         """Rows were removed: overwrite what they left after the next transaction."""
+        self._removals += 1
         if self._since is None:
             self._since = time.monotonic()
         self._asked = True
@@ -57,9 +59,9 @@ class Rewriting:
             await asyncio.to_thread(self._rewrite, database)
 
     def _rewrite(self, database: Database) -> None:
-        since = self._since
+        removals = self._removals
         try:
-            if database.rewrite() and self._since == since:
+            if database.rewrite() and self._removals == removals:
                 self._since = None
         except DatabaseDown:
             log.exception("free pages and logs cannot be overwritten yet")

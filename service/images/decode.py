@@ -14,6 +14,8 @@ from service.errors import BadPicture, BoxOutside, CorruptPicture, EmptyPicture,
 
 ALPHA_BACKGROUND = 128  # transparent pixels become mid-grey: neither a dark nor a light garment
 EXIF_WINDOW_BYTES = 65_536  # EXIF stands in the first segment after the JFIF header
+MAX_SCANS = 100  # of a JPEG; encoders make about ten, and each is a pass over all pixels, however few bytes it has
+SCAN = b"\xff\xda\x00"  # the marker of a scan, and the upper byte of its header's length
 UPRIGHT = {  # how each EXIF orientation is turned upright
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
     6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
@@ -86,6 +88,8 @@ def encode_lossless(image: ImageArray) -> bytes:
 def _decode_jpeg(picture: bytes, limits: PictureLimits) -> ImageArray:
     height, width, colorspace, _ = simplejpeg.decode_jpeg_header(picture)
     _check_pixels(width, height, limits)
+    if picture.count(SCAN) > MAX_SCANS:
+        raise CorruptPicture(f"the picture has more than {MAX_SCANS} scans, which no camera makes; save it anew")
     turned = b"Exif\x00\x00" in picture[:EXIF_WINDOW_BYTES]
     if turned or colorspace not in ("YCbCr", "RGB", "Gray"):  # CMYK and YCCK need Pillow's conversion
         return _decode_with_pillow(picture, limits)

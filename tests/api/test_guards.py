@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 from service.api.guards import Guard
 from service.domain import CropIds, VectorArray
 from service.embedding.batcher import Lane
+from service.flows.admission import BULK_PLACES
 from service.telemetry import Telemetry
 from tests.api.conftest import Filled, running
 from tests.api.holdings import PATIENCE_S, holdings, parts_of, wait_for, writer_held
@@ -369,7 +370,7 @@ def test_a_full_service_refuses_at_once_and_does_nothing_of_the_request(tmp_path
             (Lane.QUERY, "/compare", {"json": {"a": {"crop": 1}, "b": {"crop": 1}}}),
             (Lane.BULK, "/gallery", raw(jpeg(2), identity="p-2")),
         ):
-            with admission.enter(1, lane):
+            with admission.enter(BULK_PLACES if lane is Lane.BULK else 1, lane):
                 began = time.monotonic()
                 answer = client.post(path, **sent)
                 assert time.monotonic() - began < 1

@@ -23,6 +23,7 @@ from service.errors import (
     UnsupportedFormat,
 )
 from service.images.decode import PictureLimits, cut, decode, encode_lossless, sniff
+from tests.fuzz.bombs import many_scans
 from tests.pictures import encode, person
 
 LIMITS = PictureLimits(max_bytes=1_000_000, max_pixels=1_000_000)
@@ -311,6 +312,23 @@ def test_a_damaged_picture_is_decoded_or_refused_and_never_fails(
     assert image.dtype == np.uint8
     assert image.ndim == 3
     assert image.shape[2] == 3
+
+
+def test_a_jpeg_of_more_scans_than_any_camera_makes_is_refused_before_it_takes_minutes() -> None:
+    """3,200 scans of 42 bytes each took twelve seconds; ten megabytes of them would hold a decoder for ten minutes."""
+    limits = PictureLimits(max_bytes=10_485_760, max_pixels=25_000_000)
+    with pytest.raises(CorruptPicture, match="100 scans"):
+        decode(many_scans(101), limits)
+    assert decode(many_scans(3), limits).shape == (5000, 5000, 3)
+
+
+def test_a_jpeg_of_as_many_scans_as_encoders_make_is_taken_with_scans_in_its_thumbnail_too() -> None:
+    image = flag()
+    progressive = encode(image, progressive=True, quality=95)
+    exif = Image.Exif()
+    exif[0x010E] = "thumbnail " + progressive.decode("latin-1") * 4
+    picture = saved(Image.fromarray(image), "JPEG", progressive=True, exif=exif)
+    assert decode(picture, LIMITS).shape == image.shape
 
 
 @pytest.mark.parametrize("box", [Box(0, 0, 64, 96), Box(10, 20, 30, 40), Box(63, 95, 1, 1), Box(0, 0, 1, 1)])

@@ -2,20 +2,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2 as httpx
 from fastapi.testclient import TestClient
 
+from benchmarks.overload import MOST_GROWTH, load
 from service.app import create_app
 from service.config import Settings
 from tests.conftest import wait_until_ready
 from tests.crash.audit import audit
-from tests.crash.crowd import Crowd
+from tests.crash.crowd import JPEG, Crowd
 from tests.crash.oracle import Oracle
+from tests.fuzz.grinder import resident_bytes
 from tests.pictures import jpeg
 from tests.server import Server
 
 SEED = 20260524
 CLIENTS = 24
 LOAD_S = 2.5
+PATIENCE_S = 10  # an answer that took longer than this stood in a queue that nobody bounded
 
 
 def test_too_many_requests_are_refused_in_a_proper_way_and_the_others_are_served_right(
@@ -34,6 +38,35 @@ def test_too_many_requests_are_refused_in_a_proper_way_and_the_others_are_served
     assert min(crowd.statuses["503"], crowd.statuses["200"], count["enrolments refused"]) > 10
     assert oracle.unanswered() == []
     assert oracle.problems(audit(f"sqlite:///{tmp_path / 'reappear.db'}", server.data_dir)) == []
+
+
+def test_a_flood_of_four_times_what_can_be_served_is_refused_and_the_service_is_itself_again_at_once(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    """How fast it refuses is measured by `make bench-overload`; here nothing may wait without bound, or be lost."""
+    server, pictures = serve(), tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(20):
+        (pictures / f"{number}.jpg").write_bytes(jpeg(number, view=1))
+    with httpx.Client(base_url=server.url, timeout=60) as client:
+        for number in range(20):
+            assert client.post(f"/gallery?identity=p-{number}", content=jpeg(number), headers=JPEG).status_code == 201
+        capacity = load(server, pictures, seconds=2, clients=32)
+        assert capacity["statuses"].keys() == {"200"}, "as many clients as a batch has places are never refused"
+        rate = 4 * capacity["answered_per_s"]
+        load(server, pictures, seconds=2, clients=32, rate=rate)
+        warm = resident_bytes(server.pid)
+        flood = load(server, pictures, seconds=4, clients=32, rate=rate)
+        assert client.post("/query", content=jpeg(1), headers=JPEG).json()["candidates"][0]["identity"] == "p-1"
+        grown = resident_bytes(server.pid) / warm
+        assert len(client.get("/gallery").json()["identities"]) == 20
+    print(capacity, flood, grown)
+    assert flood["statuses"].keys() == {"200", "503"}, "every request was answered"
+    assert flood["without_retry_after"] == 0
+    assert flood["statuses"]["503"] > flood["statuses"]["200"]
+    assert flood["accepted"]["max_ms"] < PATIENCE_S * 1000
+    assert flood["refused"]["p50_ms"] < flood["accepted"]["p50_ms"], "refusals wait like everybody else"
+    assert grown < MOST_GROWTH
 
 
 def test_an_idle_service_takes_a_request_of_many_pictures_however_short_its_queues(
