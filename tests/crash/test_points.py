@@ -5,13 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.points import ANY_MOMENT, RARE, STARTING, deck, fail_points
+from tests.crash.points import ANY_MOMENT, COMMANDS, RARE, ROOT, SERVICE, STARTING, deck, fail_points, named_in
 
 
 def test_all_fail_points_of_the_service_are_known() -> None:
     points = fail_points()
     assert {"after-stage-before-commit", "before-commit", "after-commit-before-index"} <= points
     assert RARE.keys() <= points, "a fail point that is no longer there is still listed as rare"
+
+
+@pytest.mark.parametrize(("source", "test"), COMMANDS.items())
+def test_the_fail_points_of_a_command_are_killed_at_by_its_own_test(source: str, test: str) -> None:
+    points = set(named_in(SERVICE / source))
+    assert points
+    killed = (ROOT / test).read_text()
+    assert [point for point in points if f'"{point}"' not in killed] == []
 
 
 def test_a_new_fail_point_is_killed_at_without_being_listed(tmp_path: Path) -> None:
