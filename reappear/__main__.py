@@ -10,7 +10,7 @@ import sys
 import typer
 from rich.console import Console
 
-from reappear import audit, doctor, keys, retention, serving
+from reappear import audit, backups, doctor, keys, retention, serving
 from reappear.remote import NoAnswer, Refused
 from service.config import SettingsRefused
 from service.errors import DatabaseDown, ReappearError
@@ -21,6 +21,8 @@ app = typer.Typer(
 app.command()(serving.serve)
 app.command()(serving.migrate)
 app.command()(doctor.doctor)
+app.command()(backups.backup)
+app.command()(backups.restore)
 app.command()(retention.retention)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import Any, TypedDict
 
@@ -167,7 +168,7 @@ def _key_ring(settings: Settings, database: Database) -> KeyRing:
             "with one (`openssl rand -hex 32` makes it), or listen on 127.0.0.1"
         )
     ring = KeyRing(required=settings.keys_required, admin_key=admin_key)
-    ring.load(known, ring.take_turn())
+    ring.load(known)
     return ring
 
 
@@ -223,9 +224,10 @@ def _assemble(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting, observe=observe("embed")
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
+    rewriting = Rewriting()
     writer = Writer(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
-        observe=observe("write"), fail_point=fail_point,
+        observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),
     )  # fmt: skip
     for close in (writer.batcher.close, searcher.batcher.close, embedder.batcher.close, reader.close):
         stack.callback(close)
@@ -234,7 +236,7 @@ def _assemble(
         store=store, admission=Admission(settings.max_waiting), repeats=Repeats(settings.idempotency_hours),
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
         audit=Audit(writer, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
-        tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=Rewriting(),
+        tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting,
         doubtful=set(), fail_point=fail_point,
     )  # fmt: skip
 

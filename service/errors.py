@@ -22,6 +22,8 @@ ReappearError
 │   ├── NotReady
 │   ├── DatabaseDown        nothing was written
 │   └── OutcomeUnknown      it may have been written
+├── BackupRefused           a backup cannot be made or restored like this; nothing was changed
+│   └── BackupDamaged       the file is not a whole backup
 └── StartRefused            the service must not start like this
     ├── ModelRefused
     ├── DatabaseRefused
@@ -172,6 +174,18 @@ class OutcomeUnknown(Unavailable):
 
     code = "OUTCOME_UNKNOWN"
     retry_after_s = 5
+
+
+class BackupRefused(ReappearError):
+    """A backup cannot be made or restored like this; nothing was changed. Only commands meet it."""
+
+    code = "BACKUP_REFUSED"
+
+
+class BackupDamaged(BackupRefused):
+    """The file is no backup, is cut short, or has a wrong byte."""
+
+    code = "BACKUP_DAMAGED"
 
 
 class StartRefused(ReappearError):

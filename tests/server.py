@@ -19,6 +19,7 @@ class Server:
 
     def __init__(self, data_dir: Path, database_url: str, **environment: str) -> None:
         self.data_dir = data_dir
+        self.database_url = database_url
         self.log = data_dir.with_name("service.log")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

@@ -29,12 +29,35 @@ def downgrade(url: str, revision: str = "base") -> None:
 def check_revision(connection: Connection) -> None:
     """Raises DatabaseRefused where the database is not at this version's revision."""
     needed = ScriptDirectory.from_config(_config()).get_current_head()
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = revision_of(connection)
     if found != needed:
         raise DatabaseRefused(
             f"the database is at revision {found or 'none'}, this version needs {needed}; "
             "run `reappear migrate`, or `reappear serve --migrate` (`make serve` does)"
         )
+
+
+def is_current(url: str) -> bool:
+    """Whether the database is at this version's revision. Raises DatabaseDown."""
+    engine = make_engine(parse_url(url), pool_size=1, read_only=True)
+    try:
+        with translated(), engine.connect() as connection:
+            check_revision(connection)
+    except DatabaseRefused:
+        return False
+    finally:
+        engine.dispose()
+    return True
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision a database is at; None where no migration ever ran."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def known_revisions() -> set[str]:
+    """All revisions this version can start from."""
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def server_clock(connection: Connection) -> datetime:

@@ -40,7 +40,7 @@ async def put_right(parts: Parts) -> None:
     await load_keys(parts)
     await retention.apply(parts)
     await empty_outbox(parts)
-    await parts.rewriting.catch_up(parts.database)
+    await parts.rewriting.catch_up(parts.database, parts.writer)
     await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection, datetime.now(UTC)))
 
 

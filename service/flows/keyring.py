@@ -40,22 +40,22 @@ class KeyRing:
         self._required = required
         self._admin = None if admin_key is None else _digest(admin_key)
         self._keys: dict[str, ApiKey] = {}
-        self._turns = self._loaded = 0
 
-    def take_turn(self) -> int:
-        """Before the keys in force are read: two who read at once may load in the other order."""
-        self._turns += 1
-        return self._turns
+    def load(self, keys: Sequence[ApiKey]) -> None:
+        """Take the keys in force, all of them."""
+        self._keys = {key.id: key for key in keys}
 
-    def load(self, keys: Sequence[ApiKey], turn: int) -> None:
-        """Take the keys in force, all of them; nothing where somebody who read later has loaded already."""
-        if turn > self._loaded:
-            self._keys, self._loaded = {key.id: key for key in keys}, turn
+    def add(self, key: ApiKey) -> None:
+        """Take a new key."""
+        self._keys[key.id] = key
 
-    def forget(self, key: str) -> None:
-        """A key was revoked; what was read before that is not loaded any more."""
-        self._loaded = self.take_turn()
+    def drop(self, key: str) -> None:
+        """Forget a key that was revoked."""
         self._keys.pop(key, None)
+
+    def drop_collection(self, collection: str) -> None:
+        """Forget the keys of a collection that was removed."""
+        self._keys = {key.id: key for key in self._keys.values() if key.collection != collection}
 
     def identify(self, token: str | None) -> Caller:
         """The holder of a key. Raises Unauthorised, in the same words for all that is wrong with a key."""

@@ -1,6 +1,5 @@
 """Make, list and revoke API keys."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -47,7 +46,7 @@ async def make_key(parts: Parts, new: NewKey) -> tuple[ApiKey, str]:
         add_entries(connection, [done])
 
     await parts.writer.write(job)
-    await load_keys(parts)
+    parts.keys.add(key)
     return key, made.token
 
 
@@ -66,13 +65,13 @@ async def revoke(parts: Parts, key: str) -> ApiKey:
         return revoked
 
     revoked = (await parts.writer.write(job)).value
-    parts.keys.forget(key)
+    parts.keys.drop(key)
     await unlink(parts)
-    await load_keys(parts)  # for one made meanwhile
     return revoked
 
 
 async def load_keys(parts: Parts) -> None:
-    """Bring the ring in line with the rows."""
-    turn = parts.keys.take_turn()
-    parts.keys.load(await asyncio.to_thread(parts.database.read_now, keys_in_force, datetime.now(UTC)), turn)
+    """Bring the ring in line with the rows, where the outcome of a write was unknown. Through the writer, so that no
+    key that is revoked meanwhile comes back."""
+    now = datetime.now(UTC)
+    parts.keys.load((await parts.writer.write(lambda connection, changes: keys_in_force(connection, now))).value)

@@ -30,8 +30,8 @@ async def empty_outbox(parts: Parts) -> None:
         clear_outbox(connection, pictures)
         clear_tombstones(connection, list(stones))
 
+    parts.rewriting.ask()
     await parts.writer.write(job)
-    parts.rewriting.wanted()
 
 
 async def unlink(parts: Parts) -> None:

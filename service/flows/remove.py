@@ -14,9 +14,8 @@ from service.db.changes import ChangeLog
 from service.db.people import delete_collection, delete_identity, describe_collection, find_collection, find_identity
 from service.db.sightings import Taken, rows_of, take_crop, take_crops_in, take_crops_of, vectors_of_crops
 from service.domain import DEFAULT_COLLECTION, VectorArray
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, DatabaseDown, NotFound, OutcomeUnknown
 from service.flows.audit import entry
-from service.flows.keys import load_keys
 from service.flows.outbox import unlink
 from service.flows.parts import Parts
 from service.flows.rewriting import REWRITE_WITHIN
@@ -119,21 +118,19 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
         add_entries(connection, [done])
         return _Gone(home.id, home.identities, taken, vectors)
 
-    try:
-        return await _remove(parts, job)
-    finally:
-        await load_keys(parts)  # also where files cannot follow yet: its keys must not open one made anew
+    return await _remove(parts, job, then=lambda: parts.keys.drop_collection(name))
 
 
-async def _remove(parts: Parts, job: Job) -> Removed:
+async def _remove(parts: Parts, job: Job, then: Callable[[], None] = lambda: None) -> Removed:
     try:
         written = await parts.writer.write(job)
     except NotFound:
         await unlink(parts)  # of a removal whose answer was lost, and which is asked for again
         raise
+    then()
     gone = written.value
     await unlink(parts)
-    rewritten = await parts.rewriting.try_now(parts.database)
+    rewritten = parts.rewriting.done
     crops = len(gone.taken.crops)
     return Removed(
         Counts(gone.identities, crops, crops, gone.taken.pictures), written.generation,
@@ -143,7 +140,10 @@ async def _remove(parts: Parts, job: Job) -> Removed:
 
 async def _look_for(parts: Parts, gone: _Gone) -> int:
     """Rows of the removed crops, and hits among them for their own vectors: none, or something is wrong."""
-    found = await asyncio.to_thread(parts.database.read_now, rows_of, gone.taken.crops)
+    try:
+        found = await asyncio.to_thread(parts.database.read_now, rows_of, gone.taken.crops)
+    except DatabaseDown as error:  # which says that nothing was written
+        raise OutcomeUnknown("removed, but it cannot be looked for at the moment; ask again") from error
     if len(gone.vectors):
         gallery, allow = parts.galleries.of(gone.home), np.array(gone.taken.crops, np.int64)
         hits = await asyncio.to_thread(gallery.vectors.search, gone.vectors, 1, allow)

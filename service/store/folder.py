@@ -5,9 +5,10 @@ A picture is written and synced under staging/ before its row is committed, and 
 crash leaves in staging is put in place or dropped at the next start, by whether a row names it.
 """
 
+import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -29,8 +30,14 @@ class FolderStore:
 
     def stage(self, pictures: list[bytes]) -> list[str]:
         """Write pictures durably under staging/; returns their names. On an error none is left."""
-        names = [secrets.token_hex(16) for _ in pictures]
-        writing = [self._threads.submit(self._write, *one) for one in zip(names, pictures, strict=True)]
+        named = {secrets.token_hex(16): picture for picture in pictures}
+        self.stage_as(named)
+        return list(named)
+
+    def stage_as(self, pictures: Mapping[str, bytes]) -> None:
+        """`stage` under names that another store chose: those of a backup. What a crash left there is replaced."""
+        names = list(pictures)
+        writing = [self._threads.submit(self._write, *one) for one in pictures.items()]
         wait(writing)  # all of them, also where one failed: none may appear after the others were dropped
         try:
             for one in writing:
@@ -39,7 +46,6 @@ class FolderStore:
         except BaseException:
             self.discard(names)
             raise
-        return names
 
     def publish(self, names: list[str]) -> None:
         """Rename staged pictures to their place. Needs no sync: after a power loss a row still names them, and the
@@ -63,6 +69,17 @@ class FolderStore:
             except FileNotFoundError:
                 continue
         raise NotFound("the picture is no longer there", code="PICTURE_NOT_FOUND")
+
+    def holds(self, name: str, sha256: str) -> bool:
+        """Whether a picture is in its place, with these bytes."""
+        try:
+            return hashlib.sha256(self._place(name).read_bytes()).hexdigest() == sha256
+        except FileNotFoundError:
+            return False
+
+    def scratch(self, name: str) -> Path:
+        """A path under staging/ for a file that must not outlive a crash: the next start drops it."""
+        return self._root / STAGING / name
 
     def unlink(self, names: list[str]) -> None:
         """Remove pictures, and sync their folders so that no power loss brings them back."""
@@ -89,7 +106,7 @@ class FolderStore:
         return self._root / name[:2] / name
 
     def _write(self, name: str, picture: bytes) -> None:
-        with (self._root / STAGING / name).open("xb") as file:
+        with (self._root / STAGING / name).open("wb") as file:
             file.write(picture)
             file.flush()
             os.fsync(file.fileno())

@@ -33,6 +33,17 @@ class FolderLock:
                 f"{folder} is in use by another process; stop it, or set another REAPPEAR_DATA_DIR"
             ) from error
 
+    @property
+    def owner(self) -> str | None:
+        """The database whose pictures the folder holds, if any claimed it."""
+        path = self._folder / OWNER_FILE
+        return path.read_text() if path.exists() else None
+
+    def disown(self) -> None:
+        """Let whichever database comes next claim the folder: a restore is about to give it another."""
+        (self._folder / OWNER_FILE).unlink(missing_ok=True)
+        sync_folder(self._folder)
+
     def claim_for(self, database: str) -> None:
         """Bind the folder to a database. Raises FolderRefused where it holds the pictures of another."""
         path = self._folder / OWNER_FILE
@@ -44,7 +55,7 @@ class FolderLock:
                 os.fsync(file.fileno())
             part.rename(path)
             sync_folder(self._folder)
-        elif path.read_text() != database:
+        elif self.owner != database:
             raise FolderRefused(
                 f"{self._folder} holds the pictures of another database; "
                 "set REAPPEAR_DATABASE_URL to that one, or REAPPEAR_DATA_DIR to another folder"

@@ -1,13 +1,18 @@
 """Tokens and the ring that tells whose they are."""
 
+import asyncio
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from fastapi.testclient import TestClient
 
 from service.domain import ApiKey, Caller, Scope
 from service.errors import Unauthorised
 from service.flows.keyring import ADMIN_FILE, LOOPBACK_CALLER, TOKEN, KeyRing, NewToken, make_token
+from service.flows.keys import load_keys, revoke
+from tests.api.holdings import parts_of
 
 ADMIN_KEY = "an admin key of more than 32 characters".replace(" ", "-")
 NOW = datetime.now(UTC)
@@ -19,7 +24,7 @@ def kept(token: NewToken, scope: Scope = Scope.READ, expires_at: datetime | None
 
 def ring_with(*keys: ApiKey, required: bool = True) -> KeyRing:
     ring = KeyRing(required=required, admin_key=ADMIN_KEY)
-    ring.load(keys, ring.take_turn())
+    ring.load(keys)
     return ring
 
 
@@ -85,24 +90,35 @@ def test_without_an_admin_key_no_token_is_the_admins() -> None:
             ring.identify(token)
 
 
-def test_a_key_that_was_revoked_meanwhile_is_not_loaded_again_by_somebody_who_read_before() -> None:
-    revoked, stays = make_token(), make_token()
-    ring = ring_with(kept(revoked))
-    early = ring.take_turn()  # reads both keys, and is slow
-    ring.forget(revoked.id)
-    later = ring.take_turn()
-    ring.load([kept(stays)], later)
-    ring.load([kept(revoked), kept(stays)], early)
+def test_a_key_revoked_while_the_ring_is_loaded_stays_revoked(lite: TestClient) -> None:
+    parts = parts_of(lite)
+    assert lite.portal is not None
+
+    async def revoke_and_load(key: str) -> None:
+        await asyncio.gather(load_keys(parts), revoke(parts, key), load_keys(parts))
+
+    for number in range(20):
+        made = lite.post("/keys", json={"name": f"k{number}", "scope": "read"}).json()
+        assert parts.keys.identify(made["token"]).id == made["id"]
+        lite.portal.call(revoke_and_load, made["id"])
+        with pytest.raises(Unauthorised):
+            parts.keys.identify(made["token"])
+
+
+def test_the_keys_of_a_collection_go_and_others_stay() -> None:
+    gone, stays = make_token(), make_token()
+    ring = ring_with(kept(gone), replace(kept(stays), collection=None))
+    ring.drop_collection("there")
     assert ring.identify(stays.token).id == stays.id
     with pytest.raises(Unauthorised):
-        ring.identify(revoked.token)
+        ring.identify(gone.token)
 
 
-def test_a_revoked_key_is_forgotten_although_the_database_cannot_be_read() -> None:
+def test_a_revoked_key_is_forgotten_at_once() -> None:
     revoked = make_token()
     ring = ring_with(kept(revoked))
-    ring.forget(revoked.id)
-    ring.forget("never-there")
+    ring.drop(revoked.id)
+    ring.drop("never-there")
     with pytest.raises(Unauthorised):
         ring.identify(revoked.token)
 
