@@ -6,7 +6,8 @@ import typer
 
 from service.__main__ import run
 from service.config import read_settings
-from service.db.schema import upgrade
+from service.db.schema import is_current, upgrade
+from service.errors import FolderRefused
 from service.store.lock import FolderLock
 
 
@@ -21,12 +22,18 @@ def serve(
 
 
 def migrate() -> None:
-    """Bring the database to this version's revision, while no service runs.
+    """Bring the database to this version's revision, while no service runs. Where it is there already, nothing is done.
 
     [bold]Example:[/] reappear migrate && reappear serve
     """
     settings = read_settings()
-    lock = FolderLock(settings.data_dir)
+    try:
+        lock = FolderLock(settings.data_dir)
+    except FolderRefused:
+        if not is_current(settings.url):
+            raise
+        print("the database is at this version's revision already")
+        return
     try:
         upgrade(settings.url)
     finally:

@@ -8,25 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
 from service.api import audit, collections, crops, gallery, health, keys, query, retention
-from service.api.access import Throttle, known_caller, permitted
+from service.api.access import RATE_LIMIT_HEADERS, Throttle, known_caller, permitted
 from service.api.dependencies import known_query
 from service.api.errors import answer_errors
 from service.api.guards import Guard
-from service.api.openapi import describe
+from service.api.openapi import PROBLEMS, describe
 from service.config import LOOPBACK, Settings
 from service.db.changes import database_uuid, ensure_meta, ensure_model, wait_for_commits
 from service.db.engine import Database
 from service.db.keys import keys_in_force
 from service.db.schema import check_revision
-from service.domain import Scope, Thresholds
+from service.domain import ApiKey, Scope, Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
 from service.errors import DatabaseDown, KeysRefused, ReappearError
@@ -92,11 +93,11 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
             with suppress(ReappearError):  # logged where it happened
                 await parts.audit.flush()
 
-    app = FastAPIOffline(
-        title="Reappear", version=version("reappear"), lifespan=lifespan, redoc_url=None,
-        summary="Who is this person, and where have we seen them before?",
-        **({} if settings.docs else {"docs_url": None, "openapi_url": None}),
-    )  # fmt: skip
+    about: dict[str, Any] = {
+        "title": "Reappear", "version": version("reappear"), "lifespan": lifespan, "redoc_url": None,
+        "summary": "Who is this person, and where have we seen them before?",
+    }  # fmt: skip
+    app = FastAPIOffline(**about) if settings.docs else FastAPI(**about, docs_url=None, openapi_url=None)
     _add_routes(app, settings)
     answer_errors(app)
     describe(app)
@@ -105,7 +106,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         app.add_middleware(
             CORSMiddleware, allow_origins=sorted(_named(settings.cors_origins)), allow_methods=["*"],
             allow_headers=["authorization", "x-api-key", "content-type", "idempotency-key", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after", "idempotency-replayed"],
+            expose_headers=["x-request-id", "retry-after", "idempotency-replayed", *RATE_LIMIT_HEADERS],
         )  # fmt: skip
     app.add_middleware(
         Guard,
@@ -125,7 +126,8 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     if settings.metrics == "open":
         app.include_router(health.metrics_router, dependencies=[Depends(known_query)])
     elif settings.metrics == "key":
-        app.include_router(health.metrics_router, dependencies=[*behind_key, Depends(permitted(Scope.READ))])
+        permission = Depends(permitted(Scope.READ))
+        app.include_router(health.metrics_router, dependencies=[*behind_key, permission], responses=PROBLEMS)
     for routes in (gallery, query, crops, collections, keys, audit, retention, health):
         app.include_router(routes.router, dependencies=behind_key)
 
@@ -152,11 +154,15 @@ def _admin_key(settings: Settings) -> str | None:
     return key
 
 
+def _makes_keys(key: ApiKey) -> bool:
+    return key.scope is Scope.ADMIN and key.collection is None
+
+
 def _key_ring(settings: Settings, database: Database) -> KeyRing:
     """The keys in force. Raises KeysRefused where keys are asked for and there is none to make others with."""
     admin_key = _admin_key(settings)
     known = database.read_now(keys_in_force, datetime.now(UTC))
-    if settings.keys_required and admin_key is None and not any(key.scope is Scope.ADMIN for key in known):
+    if settings.keys_required and admin_key is None and not any(map(_makes_keys, known)):
         raise KeysRefused(
             "keys are asked for, and there is no admin key to make them with: set REAPPEAR_ADMIN_KEY_FILE to a file "
             "with one (`openssl rand -hex 32` makes it), or listen on 127.0.0.1"
@@ -218,9 +224,10 @@ def _assemble(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting, observe=observe("embed")
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
+    rewriting = Rewriting()
     writer = Writer(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
-        observe=observe("write"), fail_point=fail_point,
+        observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),
     )  # fmt: skip
     for close in (writer.batcher.close, searcher.batcher.close, embedder.batcher.close, reader.close):
         stack.callback(close)
@@ -229,7 +236,7 @@ def _assemble(
         store=store, admission=Admission(settings.max_waiting), repeats=Repeats(settings.idempotency_hours),
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
         audit=Audit(writer, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
-        tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=Rewriting(),
+        tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting,
         doubtful=set(), fail_point=fail_point,
     )  # fmt: skip
 

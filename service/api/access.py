@@ -14,13 +14,14 @@ from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers
 
 from service.domain import Caller, Scope
-from service.errors import BadInput, NotAllowed, TooManyRequests
+from service.errors import BadInput, NotAllowed, TooManyRequests, Unauthorised
 from service.flows.audit import caller as caller_id
 from service.flows.keyring import KeyRing
 from service.flows.parts import Parts
 from service.flows.readiness import Readiness
 
 ANSWER_HEADERS = "reappear.headers"  # in the ASGI scope: headers that the guard adds to the answer
+RATE_LIMIT_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 
 class Throttle:
@@ -42,8 +43,8 @@ class Throttle:
         allowed = self._limiter.hit(item, kind, caller.id)
         window = self._limiter.get_window_stats(item, kind, caller.id)
         reset_s = max(1, math.ceil(window.reset_time - time.time()))
-        headers["RateLimit-Limit"], headers["RateLimit-Reset"] = str(share), str(reset_s)
-        headers["RateLimit-Remaining"] = str(window.remaining if allowed else 0)
+        told = (share, window.remaining if allowed else 0, reset_s)
+        headers.update(zip(RATE_LIMIT_HEADERS, map(str, told), strict=True))
         if not allowed:
             headers["Retry-After"] = str(reset_s)
             raise TooManyRequests(f"this key may send {share} {kind} a minute; wait, or ask for a larger share")
@@ -109,9 +110,12 @@ def _token(headers: Headers) -> str | None:
     if given is None:
         return key
     kind, _, token = given.partition(" ")
-    if kind.lower() != "bearer" or not token or (key is not None and key != token):
+    token = token.strip()
+    if kind.lower() != "bearer" or not token:
+        raise Unauthorised("send a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`")
+    if key is not None and key != token:
         raise BadInput("send one key: `Authorization: Bearer KEY` or `X-API-Key: KEY`")
-    return token.strip()
+    return token
 
 
 Reads = Annotated[Access, Depends(_needs(Scope.READ))]

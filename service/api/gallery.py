@@ -149,7 +149,7 @@ async def list_identities(
     """List identities in the order they were enrolled, page by page."""
     wanted = parse(_Filter, {"filter": filter}).filter
     found = await lookup.page_identities(
-        access.to(collection), collection, after=after, limit=limit + 1, name=parse(_Name, {"name": name}).name,
+        access.to(collection), collection, after=after, limit=limit, name=parse(_Name, {"name": name}).name,
         conditions=parse_filter(wanted, on_crops=False),
     )  # fmt: skip
     page = found[:limit]

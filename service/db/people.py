@@ -68,6 +68,12 @@ def find_collection(connection: Connection, name: str) -> Collection:
     return _bare(row)
 
 
+def look_up_collection(connection: Connection, collection: int) -> Collection | None:
+    """A collection by our id, without its counts, or None."""
+    row = connection.execute(select(collections).where(collections.c.id == collection)).first()
+    return None if row is None else _bare(row)
+
+
 def collection_ids(connection: Connection) -> list[int]:
     """The ids of all collections."""
     return [int(number) for number in connection.execute(select(collections.c.id)).scalars()]

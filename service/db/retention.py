@@ -36,6 +36,12 @@ def count_expired(connection: Connection, collection: Collection, at: datetime) 
     return int(row[0] or 0), int(row[1] or 0)
 
 
+def has_expired(connection: Connection, collection: Collection, at: datetime) -> bool:
+    """Whether any crop of a collection has had its time."""
+    mine = and_(identities.c.collection_id == collection.id, _expired(collection, at))
+    return connection.execute(select(crops.c.id).join_from(crops, identities).where(mine).limit(1)).first() is not None
+
+
 def take_expired(connection: Connection, collection: Collection, at: datetime, limit: int) -> TakenExpired:
     """Remove up to `limit` crops that have had their time, oldest first, and the identities that have none left."""
     mine = and_(identities.c.collection_id == collection.id, _expired(collection, at))

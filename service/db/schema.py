@@ -47,6 +47,19 @@ def known_revisions() -> set[str]:
     return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
+def is_current(url: str) -> bool:
+    """Whether the database is at this version's revision. Raises DatabaseDown."""
+    engine = make_engine(parse_url(url), pool_size=1, read_only=True)
+    try:
+        with translated(), engine.connect() as connection:
+            check_revision(connection)
+    except DatabaseRefused:
+        return False
+    finally:
+        engine.dispose()
+    return True
+
+
 def server_clock(connection: Connection) -> datetime:
     """What time the database thinks it is."""
     if connection.dialect.name == "sqlite":

@@ -127,7 +127,7 @@ crops = Table(
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
     Column("sharpness", Double, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, index=True),
     Column("expires_at", UtcDateTime, index=True),
     sqlite_autoincrement=True,
 )  # fmt: skip

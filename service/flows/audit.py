@@ -1,6 +1,7 @@
 """The audit log: who did what to whom. A write is noted in its own transaction; reads are noted together, at least once
 a second, so that no query waits for a disk. A crash may lose the last second of reads, never a write."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ class Audit:
         self._writer = writer
         self._max_waiting = max_waiting
         self._waiting: list[AuditEntry] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
         """How many reads wait to be written."""
@@ -43,8 +45,17 @@ class Audit:
         self._waiting.append(entry(action, collection, subjects))
 
     async def flush(self) -> None:
-        """Write down what waits. Raises DatabaseDown, with all of it kept for the next time."""
+        """Write down what waits; who comes while another does waits for the same, so that each read is written once.
+        Raises DatabaseDown, with all of it kept for the next time."""
         while self._waiting:
-            taken = self._waiting[:ROWS_AT_ONCE]
+            if self._writing is None:
+                self._writing = asyncio.create_task(self._write_some())
+            await asyncio.shield(self._writing)  # who leaves does not take it along
+
+    async def _write_some(self) -> None:
+        taken = self._waiting[:ROWS_AT_ONCE]
+        try:
             await self._writer.write(_adding(taken))
             del self._waiting[: len(taken)]
+        finally:
+            self._writing = None

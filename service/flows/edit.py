@@ -14,8 +14,8 @@ from service.errors import BadInput
 from service.flows.audit import entry
 from service.flows.lookup import identity_at
 from service.flows.merge import Patch
+from service.flows.outbox import unlink
 from service.flows.parts import Parts
-from service.flows.remove import unlink
 
 
 async def patch_identity(parts: Parts, collection: str, external_id: str, patch: Patch) -> Identity:

@@ -10,8 +10,8 @@ from service.db.outbox import known_pictures
 from service.errors import NotReady, ReappearError
 from service.flows import retention
 from service.flows.keys import load_keys
+from service.flows.outbox import empty_outbox
 from service.flows.parts import Parts
-from service.flows.remove import empty_outbox
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ async def put_right(parts: Parts) -> None:
     await load_keys(parts)
     await retention.apply(parts)
     await empty_outbox(parts)
-    await parts.rewriting.catch_up(parts.database)
+    await parts.rewriting.catch_up(parts.database, parts.writer)
     await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection, datetime.now(UTC)))
 
 

@@ -45,6 +45,18 @@ class KeyRing:
         """Take the keys in force, all of them."""
         self._keys = {key.id: key for key in keys}
 
+    def add(self, key: ApiKey) -> None:
+        """Take a new key."""
+        self._keys[key.id] = key
+
+    def drop(self, key: str) -> None:
+        """Forget a key that was revoked."""
+        self._keys.pop(key, None)
+
+    def drop_collection(self, collection: str) -> None:
+        """Forget the keys of a collection that was removed."""
+        self._keys = {key.id: key for key in self._keys.values() if key.collection != collection}
+
     def identify(self, token: str | None) -> Caller:
         """The holder of a key. Raises Unauthorised, in the same words for all that is wrong with a key."""
         if token is None:

@@ -13,6 +13,7 @@ from service.domain import ApiKey, Scope
 from service.errors import BadInput
 from service.flows.audit import entry
 from service.flows.keyring import make_token
+from service.flows.outbox import unlink
 from service.flows.parts import Parts
 
 
@@ -45,7 +46,7 @@ async def make_key(parts: Parts, new: NewKey) -> tuple[ApiKey, str]:
         add_entries(connection, [done])
 
     await parts.writer.write(job)
-    await load_keys(parts)
+    parts.keys.add(key)
     return key, made.token
 
 
@@ -64,10 +65,13 @@ async def revoke(parts: Parts, key: str) -> ApiKey:
         return revoked
 
     revoked = (await parts.writer.write(job)).value
-    await load_keys(parts)
+    parts.keys.drop(key)
+    await unlink(parts)
     return revoked
 
 
 async def load_keys(parts: Parts) -> None:
-    """Bring the ring in line with the rows."""
-    parts.keys.load(await parts.database.read(keys_in_force, datetime.now(UTC)))
+    """Bring the ring in line with the rows, where the outcome of a write was unknown. Through the writer, so that no
+    key that is revoked meanwhile comes back."""
+    now = datetime.now(UTC)
+    parts.keys.load((await parts.writer.write(lambda connection, changes: keys_in_force(connection, now))).value)

@@ -16,14 +16,15 @@ from service.flows.parts import Parts
 async def page_identities(
     parts: Parts, collection: str, *, after: int, limit: int, name: str | None, conditions: Sequence[Condition]
 ) -> list[Identity]:
-    """Up to `limit` identities after a position. Raises NotFound for the collection."""
+    """Up to `limit` identities after a position, and one more where there are more, which is not to be shown. Raises
+    NotFound for the collection."""
 
     def query(connection: Connection) -> list[Identity]:
         home = find_collection(connection, collection).id
-        return list_identities(connection, home, after=after, limit=limit, name=name, conditions=conditions)
+        return list_identities(connection, home, after=after, limit=limit + 1, name=name, conditions=conditions)
 
     found = await parts.database.read(query)
-    parts.audit.saw("identity.list", collection, [one.external_id for one in found])
+    parts.audit.saw("identity.list", collection, [one.external_id for one in found[:limit]])
     return found
 
 

@@ -11,14 +11,12 @@ from sqlalchemy import Connection
 
 from service.db.audit import add_entries
 from service.db.changes import ChangeLog
-from service.db.erasures import clear_tombstones, waiting_tombstones
-from service.db.outbox import clear_outbox, waiting_pictures
 from service.db.people import delete_collection, delete_identity, describe_collection, find_collection, find_identity
 from service.db.sightings import Taken, rows_of, take_crop, take_crops_in, take_crops_of, vectors_of_crops
 from service.domain import DEFAULT_COLLECTION, VectorArray
-from service.errors import Conflict, NotFound, OutcomeUnknown, ReappearError
+from service.errors import Conflict, DatabaseDown, NotFound, OutcomeUnknown
 from service.flows.audit import entry
-from service.flows.keys import load_keys
+from service.flows.outbox import unlink
 from service.flows.parts import Parts
 from service.flows.rewriting import REWRITE_WITHIN
 
@@ -120,49 +118,19 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
         add_entries(connection, [done])
         return _Gone(home.id, home.identities, taken, vectors)
 
-    removed = await _remove(parts, job)
-    await load_keys(parts)
-    return removed
+    return await _remove(parts, job, then=lambda: parts.keys.drop_collection(name))
 
 
-async def empty_outbox(parts: Parts) -> None:
-    """Unlink the pictures whose rows are gone, and tell the file that outlives the database; what cannot be done now
-    stays for the next time."""
-    pictures = await asyncio.to_thread(parts.database.read_now, waiting_pictures)  # `read` refuses under load
-    stones = await asyncio.to_thread(parts.database.read_now, waiting_tombstones)
-    if not pictures and not stones:
-        return
-    parts.fail_point("after-commit-before-unlink")
-    await asyncio.to_thread(parts.tombstones.append, list(stones.values()))
-    await asyncio.to_thread(parts.store.unlink, pictures)
-    parts.fail_point("after-unlink-before-clearing")
-
-    def job(connection: Connection, changes: ChangeLog) -> None:
-        clear_outbox(connection, pictures)
-        clear_tombstones(connection, list(stones))
-
-    await parts.writer.write(job)
-    parts.rewriting.wanted()
-
-
-async def unlink(parts: Parts) -> None:
-    """Empty the outbox after a removal that is committed. Raises OutcomeUnknown."""
-    try:
-        await empty_outbox(parts)
-    except (OSError, ReappearError) as error:  # never Overloaded, which says that nothing was done
-        log.exception("pictures of removed crops cannot be unlinked")
-        raise OutcomeUnknown("removed from rows and index, but pictures cannot be unlinked yet; ask again") from error
-
-
-async def _remove(parts: Parts, job: Job) -> Removed:
+async def _remove(parts: Parts, job: Job, then: Callable[[], None] = lambda: None) -> Removed:
     try:
         written = await parts.writer.write(job)
     except NotFound:
         await unlink(parts)  # of a removal whose answer was lost, and which is asked for again
         raise
+    then()
     gone = written.value
     await unlink(parts)
-    rewritten = await parts.rewriting.try_now(parts.database)
+    rewritten = parts.rewriting.done
     crops = len(gone.taken.crops)
     return Removed(
         Counts(gone.identities, crops, crops, gone.taken.pictures), written.generation,
@@ -172,7 +140,10 @@ async def _remove(parts: Parts, job: Job) -> Removed:
 
 async def _look_for(parts: Parts, gone: _Gone) -> int:
     """Rows of the removed crops, and hits among them for their own vectors: none, or something is wrong."""
-    found = await asyncio.to_thread(parts.database.read_now, rows_of, gone.taken.crops)
+    try:
+        found = await asyncio.to_thread(parts.database.read_now, rows_of, gone.taken.crops)
+    except DatabaseDown as error:  # which says that nothing was written
+        raise OutcomeUnknown("removed, but it cannot be looked for at the moment; ask again") from error
     if len(gone.vectors):
         gallery, allow = parts.galleries.of(gone.home), np.array(gone.taken.crops, np.int64)
         hits = await asyncio.to_thread(gallery.vectors.search, gone.vectors, 1, allow)

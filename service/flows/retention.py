@@ -8,13 +8,13 @@ from sqlalchemy import Connection
 
 from service.db.audit import add_entries
 from service.db.changes import ChangeLog
-from service.db.people import list_collections
-from service.db.retention import count_expired, take_expired
+from service.db.people import list_collections, look_up_collection
+from service.db.retention import count_expired, has_expired, take_expired
 from service.domain import Collection
 from service.errors import BadInput
 from service.flows.audit import entry
+from service.flows.outbox import unlink
 from service.flows.parts import Parts
-from service.flows.remove import unlink
 
 CROPS_AT_ONCE = 1_000  # in one transaction, so that other writes come between
 
@@ -50,7 +50,7 @@ async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
     """Remove what has had its time; returns what went."""
     now = datetime.now(UTC)
     gone = []
-    for collection in await parts.database.read(list_collections):
+    for collection in await parts.database.read(_with_expired, now):
         crops = identities = 0
         while True:
             taken_crops, taken_identities = await _take(parts, collection, now)
@@ -61,15 +61,22 @@ async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
             gone.append(Expired(collection.name, crops, identities))
     if gone:
         await unlink(parts)
-        await parts.rewriting.try_now(parts.database)
     return now, gone
 
 
+def _with_expired(connection: Connection, now: datetime) -> list[Collection]:
+    return [one for one in list_collections(connection) if has_expired(connection, one, now)]
+
+
 async def _take(parts: Parts, collection: Collection, now: datetime) -> tuple[int, int]:
+    """Remove some crops by the rules now in force, which may have changed between two batches."""
     blank = entry("retention.remove", collection.name)
 
     def job(connection: Connection, changes: ChangeLog) -> tuple[int, int]:
-        found = take_expired(connection, collection, now, CROPS_AT_ONCE)
+        rules = look_up_collection(connection, collection.id)
+        if rules is None:
+            return 0, 0
+        found = take_expired(connection, rules, now, CROPS_AT_ONCE)
         if found.taken.crops:
             changes.removed(collection.id, found.taken.crops)
             add_entries(connection, [blank.about(found.subjects)])

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from service.db.engine import Database
 from service.errors import DatabaseDown
+from service.flows.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -19,32 +20,48 @@ class Rewriting:
 
     def __init__(self) -> None:
         self._since: float | None = time.monotonic()  # what was removed before a crash
+        self._asked = True
+        self._removals = 0  # so that one during a rewrite is not taken for rewritten
 
-    def wanted(self) -> None:
-        """Rows were removed."""
-        if self._since is None:
-            self._since = time.monotonic()
+    @property
+    def done(self) -> bool:
+        """Whether nothing waits."""
+        return self._since is None
 
+    @property
     def waiting_s(self) -> float:
         """For how long something has waited, in seconds."""
-        return 0.0 if self._since is None else time.monotonic() - self._since
-
-    async def try_now(self, database: Database) -> bool:
-        """Overwrite if that can be done at once, which it never can on PostgreSQL; returns whether all of it is."""
-        return await self._rewrite(database) if database.dialect == "sqlite" else False
-
-    async def catch_up(self, database: Database) -> None:
-        """Overwrite what waits, if anything does."""
-        if self._since is not None:
-            await self._rewrite(database)
-
-    async def _rewrite(self, database: Database) -> bool:
         since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def ask(self) -> None:
+        """Rows were removed: overwrite what they left after the next transaction."""
+        self._removals += 1
+        if self._since is None:
+            self._since = time.monotonic()
+        self._asked = True
+
+    def try_now(self, database: Database) -> None:
+        """Between two transactions of the writer, in its thread: overwrite if asked to. SQLite only; on PostgreSQL it
+        takes too long to wait for."""
+        if self._asked and database.dialect == "sqlite":
+            self._asked = False
+            self._rewrite(database)
+
+    async def catch_up(self, database: Database, writer: Writer) -> None:
+        """Overwrite what waits, if anything does."""
+        if self.done:
+            return
+        if database.dialect == "sqlite":
+            self._asked = True
+            await writer.write(lambda connection, changes: None)
+        else:
+            await asyncio.to_thread(self._rewrite, database)
+
+    def _rewrite(self, database: Database) -> None:
+        removals = self._removals
         try:
-            done = await asyncio.to_thread(database.rewrite)
+            if database.rewrite() and self._removals == removals:
+                self._since = None
         except DatabaseDown:
             log.exception("free pages and logs cannot be overwritten yet")
-            return False
-        if done and self._since == since:
-            self._since = None
-        return done

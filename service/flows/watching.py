@@ -24,7 +24,7 @@ def watch_service(telemetry: Telemetry, parts: Parts, readiness: Readiness, data
         ("reappear_audit_waiting", "Reads not yet written to the audit log", lambda: len(parts.audit)),
         ("reappear_outbox_pictures", "Removed pictures not yet unlinked", lambda: _waiting_pictures(parts)),
         ("reappear_rewrite_waiting_seconds", "How long removed rows have waited to be overwritten",
-         parts.rewriting.waiting_s),
+         lambda: parts.rewriting.waiting_s),
     ]  # fmt: skip
     for name, meaning, read in gauges:
         telemetry.watch(name, meaning, read)

@@ -38,12 +38,15 @@ class Writer:
         max_batch: int, max_waiting: int,
         observe: Callable[[int], None] = lambda size: None,
         fail_point: Callable[[str], None] = lambda name: None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """`fail_point` is called with the name of each place where a crash must not lose anything; tests die there."""
+        """`fail_point` is called with the name of each place where a crash must not lose anything; tests die there.
+        `between` is called after each transaction, while no other runs."""
         self._database = database
         self._galleries = galleries
         self._model = model
         self._fail_point = fail_point
+        self._between = between
         self._behind = False
         self.batcher: Batcher[Job[Any], Written[Any]] = Batcher(
             "write", self._commit, max_batch=max_batch, max_waiting=max_waiting, observe=observe
@@ -82,6 +85,7 @@ class Writer:
             raise OutcomeUnknown("the database failed during the commit; look whether it was kept") from error
         self._fail_point("after-commit-before-index")
         self._index(changes)
+        self._between()
         self._fail_point("after-index-before-response")
         before = changes[0].generation - 1 if changes else self._galleries.generation
         return [

@@ -27,7 +27,8 @@ def keyed(sqlite_template: Path, tmp_path: Path, admin_key: Path) -> Iterator[Se
     """A service that asks for keys."""
     (tmp_path / "reappear.db").write_bytes(sqlite_template.read_bytes())
     running = Server(
-        tmp_path / "data", f"sqlite:///{tmp_path / 'reappear.db'}", REAPPEAR_AUTH="on", REAPPEAR_ADMIN_KEY_FILE=str(admin_key)
+        tmp_path / "data", f"sqlite:///{tmp_path / 'reappear.db'}",
+        REAPPEAR_AUTH="on", REAPPEAR_ADMIN_KEY_FILE=str(admin_key),
     )  # fmt: skip
     running.start()
     yield running
