@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from sqlalchemy.engine import URL, make_url
 from service.app import create_app
 from service.config import Settings
 from service.db.schema import upgrade
-from tests.server import Server
+from tests.server import START_TIMEOUT_S, Server
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -142,8 +143,8 @@ def vehicles(shared_data: Path) -> Path:
 
 
 def wait_until_ready(client: TestClient) -> None:
-    """The index is loaded in a thread of its own; an empty one takes no time to speak of."""
-    for _ in range(1000):
-        if client.get("/readyz").status_code == 200:
-            return
-    raise AssertionError(client.get("/readyz").text)
+    """The index is loaded in a thread of its own; an empty one takes no time to speak of, but on a busy machine."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline, client.get("/readyz").text
+        time.sleep(0.002)
