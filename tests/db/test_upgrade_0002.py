@@ -99,7 +99,8 @@ def test_an_upgrade_keeps_every_row_and_gives_new_columns_their_defaults(databas
     before = content(engine, columns)
     assert {name for name, rows in before.items() if rows} == set(columns), "every table has something to lose"
     upgrade(database_url)
-    assert content(engine, columns) == before
+    before["idempotency"] = [row.replace("(''", "('loopback'") for row in before["idempotency"]]
+    assert content(engine, columns) == before, "and answers kept for requests without a key are found by their sender"
     with engine.begin() as connection:
         check_revision(connection)
         rules = connection.execute(text("SELECT retention_days, keep_pictures FROM collections")).all()
