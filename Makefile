@@ -3,7 +3,7 @@ PYTHON ?= python3
 IN := .venv/bin
 PIP_INSTALL := $(IN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help serve test compose-test check format train-default evaluate fuzz audit licences bench-overload clean
+.PHONY: help serve test crash-test compose-test check format train-default evaluate fuzz audit licences bench-overload clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -14,6 +14,9 @@ serve: .venv/serve  ## start the service on http://127.0.0.1:8000
 
 test: .venv/test  ## run all tests, with coverage
 	$(IN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered
+
+crash-test: .venv/test  ## 200 kills on both databases and 200 losses of power; REAPPEAR_TEST_SEED for others
+	REAPPEAR_TEST_KILLS=200 REAPPEAR_TEST_LOSSES=200 $(IN)/python -m pytest -rP --durations=5 tests/crash tests/faults
 
 compose-test: .venv/test  ## build the image, bring the stack up, hurt it, upgrade it, take it down (needs Docker, or root)
 	$(IN)/python -m pytest tests/compose

@@ -114,6 +114,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         allowed_hosts=named | {*LOOPBACK} if settings.on_loopback or named else None,
         max_body_bytes=settings.max_body_bytes,
         max_bodies_bytes=settings.max_bodies_bytes,
+        body_timeout_s=settings.body_timeout_s,
         allowed_origins=_named(settings.cors_origins),
     )
     return app

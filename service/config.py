@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     max_bodies_bytes: int = Field(
         536_870_912, ge=1, description="All request bodies in memory together; past it requests get 503 at once."
     )
+    body_timeout_s: float = Field(
+        30, gt=0, le=3600, description="Seconds in which a request's body must have arrived whole; a slow one gets 408."
+    )
     max_picture_bytes: int = Field(10_485_760, ge=1, description="Largest picture; a full 4K frame as JPEG fits well.")
     max_picture_pixels: int = Field(
         25_000_000, ge=1, description="Largest width × height, checked before decoding; a 24-megapixel photo fits."

@@ -9,6 +9,7 @@ ReappearError
 │   │   ├── PictureTooLarge
 │   │   └── BoxOutside
 │   ├── BodyTooLarge
+│   ├── SlowBody
 │   └── UnsupportedBody
 ├── CallerLeft              nobody waits for the answer any more
 ├── Unauthorised            no key, or one that opens nothing
@@ -21,6 +22,7 @@ ReappearError
 │   ├── Stopping
 │   ├── NotReady
 │   ├── DatabaseDown        nothing was written
+│   ├── StoreDown           the data folder cannot be written: nothing was kept
 │   └── OutcomeUnknown      it may have been written
 ├── BackupRefused           a backup cannot be made or restored like this; nothing was changed
 │   └── BackupDamaged       the file is not a whole backup
@@ -91,6 +93,12 @@ class BodyTooLarge(BadInput):
     """The request's body is over its limit."""
 
     code = "BODY_TOO_LARGE"
+
+
+class SlowBody(BadInput):
+    """The request's body did not arrive in time."""
+
+    code = "SLOW_BODY"
 
 
 class UnsupportedBody(BadInput):
@@ -166,6 +174,13 @@ class DatabaseDown(Unavailable):
     """The database does not answer, is full or is locked. Nothing was written."""
 
     code = "DATABASE_DOWN"
+    retry_after_s = 5
+
+
+class StoreDown(Unavailable):
+    """The disk of the pictures is full, read-only or broken. Nothing of the request was kept."""
+
+    code = "STORE_DOWN"
     retry_after_s = 5
 
 

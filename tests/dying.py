@@ -1,8 +1,10 @@
-"""`python -m tests.dying POINT AFTER`: a service that kills itself at a fail point, the AFTER-th time it gets there."""
+"""`python -m tests.dying POINT AFTER [ARMED]`: a service that kills itself at a fail point, the AFTER-th time it gets
+there, counted from when the file ARMED is there."""
 
 import os
 import signal
 import sys
+from pathlib import Path
 
 import uvicorn
 
@@ -10,13 +12,13 @@ from service.app import create_app
 from service.config import Settings
 
 
-def main(point: str, after: int) -> None:
+def main(point: str, after: int, armed: Path | None = None) -> None:
     """Serve until the point is reached."""
     left = after
 
     def die(name: str) -> None:
         nonlocal left
-        if name == point:
+        if name == point and (armed is None or armed.exists()):
             if left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
             left -= 1
@@ -27,4 +29,4 @@ def main(point: str, after: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *map(Path, sys.argv[3:]))

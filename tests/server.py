@@ -29,13 +29,29 @@ class Server:
         }  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, dies_at: str | None = None, after: int = 0) -> None:
-        """Start it and wait until it is ready. With `dies_at` it kills itself at that point, the `after`-th time."""
-        module = ["-m", "service", "--migrate"] if dies_at is None else ["-m", "tests.dying", dies_at, str(after)]
+    def start(self, *, dies_at: str | None = None, after: int = 0, armed: bool = True) -> None:
+        """Start it and wait until it is ready. With `dies_at` it kills itself at that point, the `after`-th time; where
+        it is not armed, only from `arm` on."""
+        trigger = self.data_dir.with_name("armed")
+        trigger.unlink(missing_ok=True)
+        self.launch(*(() if dies_at is None else ("tests.dying", dies_at, str(after), *([] if armed else [trigger]))))
+        self.wait_until_ready()
+
+    def arm(self) -> None:
+        """Let the fail point count from now on: a service also writes by itself."""
+        self.data_dir.with_name("armed").touch()
+
+    def launch(self, *module: str | Path) -> None:
+        """Start it, or another module in its place, and do not wait."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *module], cwd=ROOT, env=self._environment, stdout=log, stderr=log
-            )
+                [sys.executable, "-m", *(module or ("service", "--migrate"))],
+                cwd=ROOT, env=self._environment, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def wait_until_ready(self) -> None:
+        """Wait until /readyz says so."""
+        assert self._process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:

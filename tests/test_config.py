@@ -42,6 +42,7 @@ def test_the_database_is_a_file_in_the_data_folder_unless_another_is_named(tmp_p
         ("MAX_BODY_BYTES", "0"), ("MAX_PICTURE_PIXELS", "many"), ("MIN_SHARPNESS", "1.5"), ("MAX_BATCH", "0"),
         ("MAX_WAITING", "0"), ("READERS", "0"), ("IDEMPOTENCY_HOURS", "0"), ("IDEMPOTENCY_HOURS", "nan"),
         ("IDEMPOTENCY_HOURS", "inf"), ("STOP_TIMEOUT_S", "0"), ("LOG_LEVEL", "loud"),
+        ("BODY_TIMEOUT_S", "0"), ("BODY_TIMEOUT_S", "inf"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_used_is_refused_by_its_name(

@@ -23,6 +23,7 @@ STATUS: dict[type[errors.ReappearError], int] = {
     errors.UnsupportedFormat: 415,
     errors.PictureTooLarge: 413,
     errors.BodyTooLarge: 413,
+    errors.SlowBody: 408,
     errors.UnsupportedBody: 415,
     errors.CallerLeft: 499,
     errors.Unauthorised: 401,
@@ -61,6 +62,8 @@ def problem(error: errors.ReappearError) -> Response:
     headers = {}
     if isinstance(error, errors.Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, errors.SlowBody):
+        headers["Connection"] = "close"  # else the rest of the body would hold the connection
     if isinstance(error, errors.Unauthorised):
         headers["WWW-Authenticate"] = "Bearer"
     return _answer(status, error.error_code, error.detail, headers)

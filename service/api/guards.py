@@ -1,6 +1,7 @@
 """What every request passes first: its id, who may send it, how large its body may be; and what every answer gets:
 security headers, a line in the log, a place in the metrics, and 500 for what nobody else caught."""
 
+import asyncio
 import logging
 import re
 import secrets
@@ -15,13 +16,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.access import ANSWER_HEADERS
 from service.api.errors import internal_problem, problem
 from service.embedding.batcher import Lane
-from service.errors import BadInput, BodyTooLarge, CallerLeft, NotAllowed, Overloaded, ReappearError
+from service.errors import BadInput, BodyTooLarge, CallerLeft, NotAllowed, Overloaded, ReappearError, SlowBody
 from service.flows.admission import Admission
 from service.telemetry import Telemetry, request_id
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+CLOSED = "the handler is closed"  # what uvloop says of a connection before the server has heard that it is lost
 WORK = {  # what goes through admission
     ("POST", "/query"): Lane.QUERY, ("POST", "/embed"): Lane.QUERY, ("POST", "/compare"): Lane.QUERY,
     ("POST", "/gallery"): Lane.BULK,
@@ -49,7 +51,7 @@ class Guard:
 
     def __init__(
         self, app: ASGIApp, *, telemetry: Telemetry, allowed_hosts: set[str] | None,
-        allowed_origins: Collection[str], max_body_bytes: int, max_bodies_bytes: int,
+        allowed_origins: Collection[str], max_body_bytes: int, max_bodies_bytes: int, body_timeout_s: float,
     ) -> None:  # fmt: skip
         """`allowed_hosts` are the names this service may be called by; None where any may be used. Pages of
         `allowed_origins` may call it from other sites."""
@@ -59,6 +61,7 @@ class Guard:
         self._allowed_origins = allowed_origins
         self._max_body_bytes = max_body_bytes
         self._max_bodies_bytes = max_bodies_bytes
+        self.body_timeout_s = body_timeout_s
         self._bodies_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,6 +159,8 @@ class _Exchange:
         self._came = False
         self._receive = receive
         self._send = send
+        self._deadline = asyncio.get_running_loop().time() + guard.body_timeout_s
+        self._whole = False
         self.body_bytes = 0
         self.status = 0
         self.headers = dict(SECURITY_HEADERS)  # of the answer
@@ -185,7 +190,7 @@ class _Exchange:
         raise self._guard.too_large()
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message = await self._next()
         if message["type"] == "http.request":
             try:
                 self._guard.take(self, len(message.get("body", b"")))
@@ -206,12 +211,31 @@ class _Exchange:
                 headers.setdefault("Content-Security-Policy", PAGE_POLICY)
             for name, value in self.headers.items():
                 headers.setdefault(name, value)
-        await self._send(message)
+        try:
+            await self._send(message)
+        except RuntimeError as error:
+            if CLOSED not in str(error):
+                raise  # else the client has left, and the server, as soon as it knows too, drops messages as well
+
+    async def _next(self) -> Message:
+        """The next message; until the body is whole, no later than its deadline. Raises SlowBody."""
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError as error:
+            raise SlowBody(
+                f"the body did not arrive in {self._guard.body_timeout_s:g} seconds; send less at once, "
+                "or over a faster connection"
+            ) from error
+        self._whole = not message.get("more_body", False)
+        return message
 
     async def _drain(self) -> None:
         dropped = 0
         while dropped < DRAIN_FACTOR * self._guard.max_body_bytes:
-            message = await self._receive()
+            message = await self._next()
             dropped += len(message.get("body", b""))
             if message["type"] != "http.request" or not message.get("more_body"):
                 return

@@ -6,6 +6,7 @@ instead of one for each statement (docs/decisions/0002-transactions-in-threads.m
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from threading import Semaphore
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection, QueuePool, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from service.errors import DatabaseDown, DatabaseRefused, Overloaded
@@ -27,6 +28,12 @@ BUSY_TIMEOUT_S = 5
 REWRITE_TIMEOUT_MS = 100  # writes wait meanwhile
 CLAIM = 0x52454150  # the number of the advisory lock
 CLAIM_TRIES, CLAIM_WAIT_S = 25, 0.2
+FULL = "the disk of the database is full; make room there, then try again"
+READ_ONLY = "the database has become read-only; see why, and make it writable"
+REMEDIES = {  # by SQLite's name of an error, or PostgreSQL's SQLSTATE
+    "SQLITE_FULL": FULL, "53100": FULL, "SQLITE_READONLY": READ_ONLY, "25006": READ_ONLY,
+    "SQLITE_BUSY": "another program keeps the database locked; let it finish or end it, then try again",
+}  # fmt: skip
 POSTGRES = {  # how long to wait for a server that does not answer, and how soon to notice that it is gone
     "connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 15_000, "prepare_threshold": 2,
@@ -42,9 +49,10 @@ class Database:
         self.dialect = parsed.get_backend_name()
         self._writing = make_engine(parsed, pool_size=1, read_only=False)
         self._reading = make_engine(parsed, pool_size=readers, read_only=True)
+        if self.dialect == "postgresql":
+            event.listen(self._writing, "connect", _take)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="read")
         self._places = Semaphore(max_waiting)
-        self._claim: PoolProxiedConnection | None = None
 
     async def read(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
         """Run `query(connection, *arguments)` in one reading transaction. Raises DatabaseDown, Overloaded."""
@@ -62,27 +70,20 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """The writing transaction: commits at the end of the block, rolls back if it raises. Raises DatabaseDown."""
-        with translated(), self._writing.begin() as connection:
-            yield connection
+        try:
+            with translated(), self._writing.begin() as connection:
+                yield connection
+        except _Taken as error:
+            raise DatabaseDown(f"{error} since the connection was lost; stop one of the two") from error
 
     def claim(self) -> None:
-        """Keep other services out of a PostgreSQL database for as long as this one lives; a SQLite file is kept by the
-        lock of its folder. Raises DatabaseRefused. Waits a little for one that was just killed."""
-        if self.dialect != "postgresql":
-            return
-        for _ in range(CLAIM_TRIES):
-            with translated():
-                connection = self._writing.raw_connection()
-                connection.detach()
-                cursor = connection.cursor()
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", (CLAIM,))
-                if cursor.fetchone() == (True,):
-                    connection.commit()
-                    self._claim = connection
-                    return
-                connection.close()
-            time.sleep(CLAIM_WAIT_S)
-        raise DatabaseRefused("another service uses this database; stop it, or set another REAPPEAR_DATABASE_URL")
+        """Keep other services out of a PostgreSQL database: the writing connection holds a lock, and a new one takes it
+        again. A SQLite file is kept by the lock of its folder. Raises DatabaseRefused."""
+        try:
+            with translated(), self._writing.connect():
+                pass
+        except _Taken as error:
+            raise DatabaseRefused(f"{error}; stop it, or set another REAPPEAR_DATABASE_URL") from error
 
     def rewrite(self) -> bool:
         """Overwrite what removed rows left: SQLite's write-ahead log is moved into the file and cut to nothing (free
@@ -117,8 +118,6 @@ class Database:
         self._threads.shutdown()
         self._reading.dispose()
         self._writing.dispose()
-        if self._claim is not None:
-            self._claim.close()
 
 
 def parse_url(url: str) -> URL:
@@ -155,9 +154,11 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
 
         return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
+    path, first = url.database or "", list[tuple[int, int] | None]()  # the file that the first connection opened
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: object) -> None:
+        first.append(_file_at(path))
         connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -171,9 +172,41 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
+        if _file_at(path) != first[0]:  # SQLite would go on in a file that no start finds again
+            log.critical("the database file was moved, removed or replaced")
+            raise DatabaseDown(
+                "the database file was moved, removed or replaced while the service was running; put it back, "
+                "or stop the service and start it with the one it is to have"
+            )
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+class _Taken(Exception):
+    """Another service holds the claim."""
+
+
+def _take(connection: Any, record: object) -> None:
+    """Take the claim for a new writing connection. Waits a little for a service that was just killed, or a line that
+    was just cut. Raises _Taken."""
+    for _ in range(CLAIM_TRIES):
+        taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (CLAIM,)).fetchone() == (True,)
+        connection.commit()
+        if taken:
+            return
+        time.sleep(CLAIM_WAIT_S)
+    connection.close()
+    raise _Taken("another service uses this database")
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file that is now: its device and inode, or None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
@@ -183,8 +216,18 @@ def translated() -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError) as error:
         log.exception("the database failed")
-        raise DatabaseDown("the database does not answer; try again after the time in Retry-After") from error
+        raise DatabaseDown(_explain(error.orig)) from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseDown("the connection to the database was lost; try again") from error
+        if getattr(error.orig, "sqlstate", None) in REMEDIES:
+            raise DatabaseDown(_explain(error.orig)) from error
         raise
+
+
+def _explain(error: BaseException | None) -> str:
+    """What the one who keeps the service running has to do."""
+    name: str = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
+    if name.startswith("SQLITE_IOERR"):
+        return f"the disk of the database fails ({name}); see that it has room, is writable and is whole"
+    return REMEDIES.get(name, "the database does not answer; try again after the time in Retry-After")

@@ -1,6 +1,7 @@
 """Enrol pictures of one identity: judge, embed, store, commit, index."""
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -24,6 +25,8 @@ from service.flows.parts import Parts
 from service.flows.pictures import Opened, Stored, Upload
 from service.flows.repeats import Repeatable, fingerprint
 from service.telemetry import Stopwatch
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,11 @@ async def _store(
         await asyncio.to_thread(parts.store.discard, names)
         raise
     parts.fail_point("after-commit-before-publish")
-    await asyncio.to_thread(parts.store.publish, names)
+    try:
+        await asyncio.to_thread(parts.store.publish, names)
+    except OSError:
+        log.exception("pictures stay where they were staged until housekeeping can move them")
+        parts.doubtful.update(names)
     return Enrolled(written.value["created"], False, written.value["body"], written.generation)
 
 

@@ -4,7 +4,6 @@ answers whose time is over."""
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from service.db.outbox import known_pictures
 from service.errors import NotReady, ReappearError
@@ -41,7 +40,7 @@ async def put_right(parts: Parts) -> None:
     await retention.apply(parts)
     await empty_outbox(parts)
     await parts.rewriting.catch_up(parts.database, parts.writer)
-    await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection, datetime.now(UTC)))
+    await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection))
 
 
 async def keep_audit(parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """Requests that may be sent twice: the same Idempotency-Key gets the same answer, and is never done twice."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ class Repeats:
 
     def __init__(self, keep_h: float) -> None:
         self._keep = timedelta(hours=keep_h)
+        self._began, self._began_s = datetime.now(UTC), time.monotonic()
         self._in_flight: set[tuple[str, int, str]] = set()
 
     @contextmanager
@@ -60,7 +62,7 @@ class Repeats:
         if kept is None:
             return None
         known, answer, created_at = kept
-        if created_at < datetime.now(UTC) - self._keep:
+        if created_at < self._now() - self._keep:
             return None
         if known != request.fingerprint:
             raise Conflict("this Idempotency-Key was used for another request; choose a new one", code="KEY_REUSED")
@@ -69,18 +71,22 @@ class Repeats:
     def keep(self, connection: Connection, request: Repeatable, identity: int, answer: dict[str, Any]) -> None:
         """Keep an answer in the transaction of the enrolment it speaks of, and drop those whose time is over. Raises
         Conflict where the key has one by now."""
-        now = datetime.now(UTC)
-        self.forget(connection, now)
+        self.forget(connection)
         try:
             keep_answer(
                 connection, holder=request.holder, collection=request.collection, key=request.key,
-                fingerprint=request.fingerprint, identity=identity, answer=answer, now=now,
+                fingerprint=request.fingerprint, identity=identity, answer=answer, now=self._now(),
             )  # fmt: skip
         except IntegrityError as error:  # an earlier request, given up for lost, was committed meanwhile
             raise Conflict(
                 "a request with this Idempotency-Key was just kept; send it again", code="KEY_IN_FLIGHT"
             ) from error
 
-    def forget(self, connection: Connection, now: datetime) -> None:
+    def forget(self, connection: Connection) -> None:
         """Drop the answers whose time is over."""
-        drop_answers_before(connection, now - self._keep)
+        drop_answers_before(connection, self._now() - self._keep)
+
+    def _now(self) -> datetime:
+        """The time as this process found it and has counted on: where somebody sets the clock, no answer may be over
+        early, for its request would be done twice."""
+        return self._began + timedelta(seconds=time.monotonic() - self._began_s)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from service.db.changes import ChangeLog, changes_after, record, wait_for_commits
-from service.db.engine import Database
+from service.db.engine import Database, translated
 from service.domain import Change
 from service.embedding.batcher import Batcher
 from service.errors import DatabaseDown, OutcomeUnknown
@@ -82,7 +81,7 @@ class Writer:
             if not committing:
                 raise
             self._behind = True
-            raise OutcomeUnknown("the database failed during the commit; look whether it was kept") from error
+            raise OutcomeUnknown(f"{error.detail}. It failed during the commit; look whether it was kept") from error
         self._fail_point("after-commit-before-index")
         self._index(changes)
         self._between()
@@ -117,9 +116,9 @@ def _run(job: Job[Any], connection: Connection, noted: ChangeLog) -> tuple[Any, 
     """A job's value and the number of changes up to and with it, or its error with all it did undone."""
     mine = ChangeLog()
     try:
-        with connection.begin_nested():
+        with translated(), connection.begin_nested():
             value = job(connection, mine)
-    except (OperationalError, InterfaceError):
+    except DatabaseDown:
         raise  # the database itself failed: so has the whole batch
     except Exception as error:
         return error

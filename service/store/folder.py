@@ -5,16 +5,25 @@ A picture is written and synced under staging/ before its row is committed, and 
 crash leaves in staging is put in place or dropped at the next start, by whether a row names it.
 """
 
+import errno
 import hashlib
+import logging
 import os
 import secrets
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
-from service.errors import NotFound
+from service.errors import NotFound, StoreDown
+
+log = logging.getLogger(__name__)
 
 STAGING = "staging"
+REMEDIES = {
+    errno.ENOSPC: "is full; make room there",
+    errno.EDQUOT: "is at its quota; make room there",
+    errno.EROFS: "has become read-only; see why, and make it writable",
+}
 SYNC_THREADS = 8  # fsync of file and folder in turn gave 125 pictures/s, from eight threads 5,500
 
 
@@ -26,10 +35,13 @@ class FolderStore:
         self._root = root
         for shard in (STAGING, *(f"{number:02x}" for number in range(256))):
             (root / shard).mkdir(parents=True, exist_ok=True)
+        for folder in (root, root.parent):  # else a power loss takes the folders with all that was synced in them
+            sync_folder(folder)
+        self._left: set[str] = set()  # staged pictures that could not be dropped yet
         self._threads = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="sync")
 
     def stage(self, pictures: list[bytes]) -> list[str]:
-        """Write pictures durably under staging/; returns their names. On an error none is left."""
+        """Write pictures durably under staging/; returns their names. On an error, such as StoreDown, none is left."""
         named = {secrets.token_hex(16): picture for picture in pictures}
         self.stage_as(named)
         return list(named)
@@ -43,9 +55,14 @@ class FolderStore:
             for one in writing:
                 one.result()
             sync_folder(self._root / STAGING)
+        except OSError as error:
+            self.discard(names)
+            raise StoreDown(_explain(error)) from error
         except BaseException:
             self.discard(names)
             raise
+        if self._left:
+            self.discard([])
 
     def publish(self, names: list[str]) -> None:
         """Rename staged pictures to their place. Needs no sync: after a power loss a row still names them, and the
@@ -57,9 +74,15 @@ class FolderStore:
                 continue  # published before
 
     def discard(self, names: list[str]) -> None:
-        """Drop staged pictures whose rows were never committed."""
-        for name in names:
-            (self._root / STAGING / name).unlink(missing_ok=True)
+        """Drop staged pictures whose rows were never committed. Where the disk does not let them go, they go with the
+        next ones, or at the next start."""
+        self._left.update(names)
+        try:
+            for name in sorted(self._left):
+                (self._root / STAGING / name).unlink(missing_ok=True)
+                self._left.discard(name)
+        except OSError:
+            log.exception("staged pictures cannot be dropped yet")
 
     def read(self, name: str) -> bytes:
         """The bytes of a picture. Raises NotFound."""
@@ -110,6 +133,11 @@ class FolderStore:
             file.write(picture)
             file.flush()
             os.fsync(file.fileno())
+
+
+def _explain(error: OSError) -> str:
+    remedy = REMEDIES.get(error.errno or 0, f"cannot be written ({error.strerror}); see why")
+    return f"the disk of the data folder {remedy}, then send the request again"
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,7 +19,10 @@ class FolderLock:
         """Raises FolderRefused where the folder cannot be written or another process holds it."""
         self._folder = folder
         try:
+            missing = [one for one in (folder, *folder.parents) if not one.exists()]
             folder.mkdir(parents=True, exist_ok=True)
+            for made in missing:
+                sync_folder(made.parent)
             self._file: IO[str] = (folder / LOCK_FILE).open("a")
         except OSError as error:
             raise FolderRefused(

@@ -24,15 +24,13 @@ class Tombstones:
         """Add lines durably. One that a crash tore is ended first, so that it spoils no other."""
         if not stones:
             return
-        new = not self._path.exists()
         with self._path.open("ab") as file:
             if file.tell() and not _ends_whole(self._path):
                 file.write(b"\n")
             file.write(b"".join(_line(stone) for stone in stones))
             file.flush()
             os.fsync(file.fileno())
-        if new:
-            sync_folder(self._path.parent)
+        sync_folder(self._path.parent)  # each time: who made the file may have been killed before it came to that
 
     def read(self) -> Iterable[Tombstone]:
         """All stones, oldest first; a torn line is left out: its rows are still in the database's table."""

@@ -124,9 +124,9 @@ def test_each_answer_has_the_id_of_its_request(given: str, echoed: bool, filled:
 class Stage:
     """A guard before an application of our own, called as a server calls it."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], **limits: int) -> None:
+    def __init__(self, app: Callable[..., Awaitable[None]], **limits: float) -> None:
         self.telemetry = Telemetry()
-        chosen = {"max_body_bytes": 100, "max_bodies_bytes": 1000, **limits}
+        chosen: dict[str, Any] = {"max_body_bytes": 100, "max_bodies_bytes": 1000, "body_timeout_s": 30, **limits}
         self.guard = Guard(app, telemetry=self.telemetry, allowed_hosts=None, allowed_origins=(), **chosen)
 
     async def request(self, messages: list[Message], headers: dict[str, str] | None = None) -> Message:
@@ -208,6 +208,27 @@ def test_a_body_without_end_is_not_read_without_end() -> None:
     answer = asyncio.run(Stage(swallow).request(chunks(*[90] * 1000)))
     assert answer["status"] == 413
     assert answer["unread"] > 900
+
+
+@pytest.mark.parametrize("length", [None, "180"], ids=["of no length", "and too large"])
+def test_a_body_that_does_not_arrive_in_time_is_cut_off(length: str | None) -> None:
+    headers = {"content-length": length} if length else {}
+    unfinished: list[Message] = [{"type": "http.request", "body": b"x", "more_body": True}]
+    answer = asyncio.run(Stage(swallow, body_timeout_s=0.05).request(unfinished, headers))
+    assert answer["status"] == 408
+    assert answer["headers"]["connection"] == "close"
+    assert json.loads(answer["content"])["error"] == "SLOW_BODY"
+
+
+def test_an_answer_may_take_longer_than_its_body_was_allowed_to() -> None:
+    async def think(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(receive(), 0.1)  # whether the client left: that has no deadline
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    assert asyncio.run(Stage(think, body_timeout_s=0.05).request(chunks(10)))["status"] == 200
 
 
 @pytest.mark.parametrize("length", ["-1", "many", "²", ""])

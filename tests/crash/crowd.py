@@ -17,7 +17,7 @@ from tests.pictures import jpeg
 JPEG = {"Content-Type": "image/jpeg"}
 SAME = 0.9999  # a picture against its own vector; two different ones of `jpeg` are at most 0.997 apart in similarity
 MAX_PICTURES = 3
-NOT_DONE = ("OVERLOADED", "STOPPING", "NOT_READY", "LOADING")
+NOT_DONE = ("OVERLOADED", "STOPPING", "NOT_READY", "LOADING", "DATABASE_DOWN", "STORE_DOWN")
 PATIENCE_S = 30.0
 
 
@@ -87,7 +87,9 @@ class _Client:
         answer = self._send("POST", "/gallery", **enrolment(token, identity, pictures))
         if self._was_refused(answer):
             self._oracle.refused(token)
-        elif answer.status_code != 503 and self._expect(answer, 200, 201):
+        elif answer.status_code == 503:
+            self._forget(identity, [])
+        elif self._expect(answer, 200, 201):
             crops = [one["crop"] for one in answer.json()["accepted"]]
             self._oracle.enrolled(token, crops)
             self._identities.setdefault(identity, {}).update(zip(crops, pictures, strict=True))
@@ -107,7 +109,7 @@ class _Client:
         if own:
             identity = self._random.choice(own)
             self._remove(f"/gallery/{identity}", identity, list(self._identities[identity]))
-            if not self._identities[identity]:
+            if not self._identities.get(identity, True):
                 del self._identities[identity]
 
     def _remove(self, path: str, identity: str, crops: list[int]) -> None:
@@ -115,9 +117,8 @@ class _Client:
         answer = self._send("DELETE", path)
         if self._was_refused(answer):
             self._oracle.kept(crops)
-        elif answer.status_code == 503:  # its outcome is unknown: neither to be found nor to be missed
-            for crop in crops:
-                del self._identities[identity][crop]
+        elif answer.status_code == 503:
+            self._forget(identity, crops)
         elif self._expect(answer, 200):
             self._oracle.removed(crops)
             if answer.json()["removed"]["crops"] != len(crops):
@@ -125,6 +126,15 @@ class _Client:
             self._gone += [(crop, self._identities[identity].pop(crop)) for crop in crops]
             if self._asks and crops:
                 self._miss(*self._gone[-1])
+
+    def _forget(self, identity: str, crops: list[int]) -> None:
+        """An outcome is unknown: these crops are neither to be found nor to be missed, and how many crops the identity
+        has cannot be said any more. What the oracle holds of it stays."""
+        if identity == "shared":
+            for crop in crops:
+                del self._identities[identity][crop]
+        else:
+            self._identities.pop(identity, None)
 
     def find_one(self) -> None:
         owners = [identity for identity, crops in self._identities.items() if crops]

@@ -2,9 +2,11 @@
 
 import hashlib
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from tests.crash.audit import Row
 
@@ -38,36 +40,60 @@ class Oracle:
         self._enrolments: dict[str, _Enrolment] = {}
         self._removals: dict[int, Fate] = {}
         self._removed_together: list[list[int]] = []
+        self._history: list[tuple[float, Callable[..., object], tuple[Any, ...]]] = []
+
+    def as_of(self, moment_s: float) -> "Oracle":
+        """What was known before a moment of `time.monotonic`."""
+        earlier = Oracle()
+        for known_s, method, arguments in self._history:
+            if known_s < moment_s:
+                method(earlier, *arguments)
+        return earlier
+
+    def acknowledged_at(self) -> list[float]:
+        """The moments of `time.monotonic` right after an acknowledgement came."""
+        return [known_s for known_s, method, _ in self._history if method in (Oracle.enrolled, Oracle.removed)]
 
     def enrolling(self, identity: str, pictures: list[bytes]) -> str:
         """An enrolment is about to be sent; returns its token."""
         with self._lock:
             token = f"t-{len(self._enrolments)}"
             self._enrolments[token] = _Enrolment(identity, pictures)
+            self._note(Oracle.enrolling, identity, pictures)
             return token
 
     def enrolled(self, token: str, crops: list[int]) -> None:
         """It was acknowledged, with these crops for its pictures."""
+        self._note(Oracle.enrolled, token, crops)
         enrolment = self._enrolments[token]
         enrolment.crops = dict(zip(crops, enrolment.digests, strict=True))
         enrolment.fate = Fate.DONE
 
     def refused(self, token: str) -> None:
         """Its answer said that nothing was done."""
+        self._note(Oracle.refused, token)
         self._enrolments[token].fate = Fate.REFUSED
 
     def removing(self, crops: list[int]) -> None:
         """A removal is about to be sent."""
+        self._note(Oracle.removing, crops)
         self._removals.update(dict.fromkeys(crops, Fate.UNANSWERED))
         self._removed_together.append(list(crops))
 
     def removed(self, crops: list[int]) -> None:
         """It was acknowledged."""
+        self._note(Oracle.removed, crops)
         self._removals.update(dict.fromkeys(crops, Fate.DONE))
 
     def kept(self, crops: list[int]) -> None:
         """Its answer said that nothing was done."""
+        self._note(Oracle.kept, crops)
         self._removals.update(dict.fromkeys(crops, Fate.REFUSED))
+        self._removed_together.remove(crops)  # from now on some of them may go without the others
+
+    def _note(self, method: Callable[..., object], *arguments: Any) -> None:
+        """Before what it tells of is done, so that `as_of` never knows of an answer too early or a request too late."""
+        self._history.append((time.monotonic(), method, arguments))
 
     def count(self) -> dict[str, int]:
         """How many enrolments and removed crops there are of each fate."""

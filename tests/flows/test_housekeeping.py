@@ -58,6 +58,25 @@ def test_pictures_that_could_not_be_unlinked_are_unlinked_later(client: TestClie
     assert parts.database.read_now(waiting_pictures) == []
 
 
+def test_pictures_that_could_not_be_put_in_place_are_acknowledged_readable_and_put_there_later(
+    client: TestClient,
+) -> None:
+    parts = parts_of(client)
+    publish = parts.store.publish
+
+    parts.store.publish = read_only
+    answer = client.post("/gallery?identity=p", content=jpeg(1), headers=JPEG)
+    assert answer.status_code == 201, "it is committed and durable where it was staged"
+    crop = answer.json()["accepted"][0]["crop"]
+    assert client.get(f"/crops/{crop}/picture").content == jpeg(1)
+    parts.store.publish = publish
+    assert len(parts.store.staged()) == 1
+    tidy(client)
+    assert parts.store.staged() == []
+    assert parts.doubtful == set()
+    assert client.get(f"/crops/{crop}/picture").content == jpeg(1)
+
+
 def test_a_removal_that_is_asked_for_again_unlinks_what_the_first_left(client: TestClient) -> None:
     parts = parts_of(client)
     client.post("/gallery?identity=p", content=jpeg(1), headers=JPEG)

@@ -1,12 +1,14 @@
 """Pictures on disk: staged, published, read, removed."""
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from service.errors import NotFound
+from service.errors import NotFound, StoreDown
 from service.store.folder import FolderStore
 
 
@@ -79,6 +81,46 @@ def test_where_one_of_several_pictures_cannot_be_written_none_is_left(store: Fol
     with pytest.raises(TypeError):
         store.stage([b"one", "no bytes", b"three"])  # type: ignore[list-item]
     assert on_disk(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "is full; make room"),
+        (errno.EDQUOT, "quota"),
+        (errno.EROFS, "read-only"),
+        (errno.EIO, "cannot be written (Input/output error)"),
+    ],
+    ids=["full", "quota", "read-only", "broken"],
+)
+def test_a_disk_that_fails_is_named_with_the_remedy_and_nothing_is_left(
+    number: int, words: str, store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as failing:
+        failing.setattr("os.fsync", fail)
+        with pytest.raises(StoreDown) as refusal:
+            store.stage([b"one", b"two"])
+    assert words in refusal.value.detail
+    assert on_disk(tmp_path) == {}
+    store.stage([b"three"])
+
+
+def test_staged_pictures_that_cannot_be_dropped_now_go_with_the_next_ones(
+    store: FolderStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    left = store.stage([b"one", b"two"])
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "unlink", fail)
+        store.discard(left)
+    assert store.staged() == sorted(left)
+    names = store.stage([b"three"])
+    assert store.staged() == names
 
 
 def test_pictures_and_staging_outlive_the_process(store: FolderStore, tmp_path: Path) -> None:

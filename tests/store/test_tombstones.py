@@ -81,3 +81,14 @@ def test_many_who_append_at_once_lose_no_line(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(int(one.row) for one in stones.read()) == list(range(1600))
+
+
+def test_the_name_of_the_file_is_synced_also_where_somebody_else_has_just_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread, which has not synced it yet, or a process that was killed before it could."""
+    synced: list[Path] = []
+    monkeypatch.setattr("service.store.tombstones.sync_folder", synced.append)
+    (tmp_path / "erasures.jsonl").touch()
+    Tombstones(tmp_path / "erasures.jsonl").append([stone(7)])
+    assert synced == [tmp_path]

@@ -1,0 +1,3 @@
+from tests.crash.conftest import chance, seed
+
+__all__ = ["chance", "seed"]
