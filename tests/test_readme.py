@@ -23,11 +23,16 @@ INSTALL_TIMEOUT_S = 150
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the service that the README starts."""
+    return tmp_path_factory.mktemp("readme") / "data"
+
+
+@pytest.fixture(scope="module")
+def port(data_dir: Path) -> Iterator[int]:
     """`make serve` on a free port, with a data folder of its own."""
     assert "make serve" in COMMANDS
-    number = free_port()
-    folder = tmp_path_factory.mktemp("readme")
+    number, folder = free_port(), data_dir.parent
     environment = {**os.environ, "REAPPEAR_PORT": str(number), "REAPPEAR_DATA_DIR": str(folder / "data")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -53,8 +58,20 @@ def test_every_command_works_as_written(port: int) -> None:
     assert shown["candidates"][0].keys() <= query["candidates"][0].keys()
 
 
+def test_every_command_that_looks_after_it_works_as_written(port: int, data_dir: Path) -> None:
+    commands = [command for command in COMMANDS if command.startswith(".venv/bin/reappear ")]
+    assert len(commands) >= 6
+    environment = {**os.environ, "REAPPEAR_PORT": str(port), "REAPPEAR_DATA_DIR": str(data_dir)}
+    (ROOT / "build").mkdir(exist_ok=True)
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr.decode()}{done.stdout.decode()}"
+
+
 def test_the_default_extractor_can_be_made_again(tmp_path: Path) -> None:
-    others = {command for command in COMMANDS if not command.startswith("curl ")}
+    others = {command for command in COMMANDS if not command.startswith(("curl ", ".venv/bin/reappear "))}
     assert others == {"make serve", "make test", "make train-default"}
     few = f"--out {tmp_path / 'model'} --run {tmp_path / 'run'} --steps 2 --identities 32 --judged 8"
     quick = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}  # drawing is slow

@@ -28,7 +28,7 @@ USED_AS_A_LIBRARY = {  # imported, unchanged, replaceable by the user: their ter
 SPELLINGS = {  # of packages that do not use SPDX expressions
     "Apache Software License": "Apache-2.0", "Apache License 2.0": "Apache-2.0", "BSD License": "BSD-3-Clause",
     "3-Clause BSD License": "BSD-3-Clause", "MIT License": "MIT", "The Unlicense (Unlicense)": "Unlicense",
-    "Python Software Foundation License": "PSF-2.0",
+    "Python Software Foundation License": "PSF-2.0", "ISC License (ISCL)": "ISC",
 }  # fmt: skip
 GPU = {  # not installed here; licences as their wheels state them
     "faiss-gpu-cuvs": "MIT", "faiss-gpu": "MIT", "onnxruntime-gpu": "MIT",

@@ -27,9 +27,11 @@ class CollectionRules(BaseModel):
     match_threshold: Similarity | None = None
     possible_threshold: Similarity | None = None
     retention_days: int | None = Field(
-        None, ge=1, le=36_500, description="Crops are removed this long after they came."
+        None, ge=1, le=36_500, strict=True, description="Crops are removed this long after they came."
     )
-    keep_pictures: bool = Field(True, description="False keeps vectors only, and removes the pictures there are.")
+    keep_pictures: bool = Field(
+        True, strict=True, description="False keeps vectors only, and removes the pictures there are."
+    )
 
 
 class NewCollection(CollectionRules):

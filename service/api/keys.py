@@ -16,7 +16,9 @@ from service.flows import keys
 router = APIRouter(prefix="/keys", tags=["keys"], responses=PROBLEMS)
 
 MAX_SHARE = 1_000_000
-Share = Annotated[int, Field(ge=0, le=MAX_SHARE, description="Requests a minute; 0 is as many as they like.")]
+Share = Annotated[
+    int, Field(ge=0, le=MAX_SHARE, strict=True, description="Requests a minute; 0 is as many as they like.")
+]
 SHOWN: dict[str, Any] = {
     "id": "0f3c9a2b7d04", "name": "tracker, hall 3", "scope": "read", "collection": "warehouse",
     "reads_per_minute": None, "writes_per_minute": None, "created_at": "2026-05-01T12:00:00Z",

@@ -73,12 +73,17 @@ def copy_rows(source: Connection, target: Connection, copied: Callable[[int], No
 def copy_audit(source: Connection, target: Connection, copied: Callable[[int], None]) -> None:
     """Add the rows of the audit log that the target lacks. Nothing there is changed, so where ids are taken (by another
     database's log, or by what happened since) the new rows are numbered on after the last."""
-    known = {_fingerprint(row) for row in target.execute(select(audit).execution_options(yield_per=ROWS_AT_ONCE))}
+    known: set[bytes] | None = None
     last = target.execute(select(func.max(audit.c.id))).scalar() or 0
     shift: int | None = None
-    query = select(audit).order_by(audit.c.id).execution_options(yield_per=ROWS_AT_ONCE)
-    for part in source.execute(query).partitions():
-        missing = [row for row in part if _fingerprint(row) not in known]
+    everything = select(audit).order_by(audit.c.id).execution_options(yield_per=ROWS_AT_ONCE)
+    for part in source.execute(everything).partitions():
+        between = select(audit).where(audit.c.id.between(part[0].id, part[-1].id))
+        same = {row.id: _fingerprint(row) for row in target.execute(between)}
+        missing = [row for row in part if same.get(row.id) != _fingerprint(row)]
+        if missing and last and known is None:  # it may be there under another number
+            known = {_fingerprint(row) for row in target.execute(everything)}
+        missing = [row for row in missing if _fingerprint(row) not in (known or ())]
         if missing:
             shift = max(0, last + 1 - missing[0].id) if shift is None else shift
             target.execute(insert(audit), [{**row._mapping, "id": row.id + shift} for row in missing])

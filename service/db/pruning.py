@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, delete, func, select, update
@@ -12,6 +13,7 @@ from service.db.tables import api_keys, collections, crops, identities
 from service.domain import Tombstone
 
 ROWS_AT_ONCE = 5_000
+MAX_DIGITS = 18  # of an id that fits into 64 bits
 ERASABLE = {"collection": collections, "identity": identities, "crop": crops}  # in the order in which they hang
 
 
@@ -45,18 +47,20 @@ def drop_gone_pictures(copy: Connection, original: Connection) -> list[int]:
 def erase_stones(copy: Connection, stones: Iterable[Tombstone], now: datetime) -> list[Erased]:
     """Take out of a copy the rows of tombstones, and revoke the keys; a stone whose row is not there, or was made at
     another moment, is passed over."""
-    sought: dict[str, dict[str, set[datetime]]] = {kind: {} for kind in ERASABLE}
-    for stone in stones:
-        if stone.kind == "key":
-            _revoke(copy, stone, now)
-        elif stone.kind in sought:
-            sought[stone.kind].setdefault(stone.row, set()).add(stone.created_at)
     erased = []
-    for kind, one in ERASABLE.items():
-        for part in _parts([row for row in sought[kind] if row.isdecimal() and len(row) <= 18]):
-            found = copy.execute(select(one.c.id, one.c.created_at).where(one.c.id.in_([int(row) for row in part])))
-            gone = [int(row.id) for row in found if row.created_at in sought[kind].get(str(row.id), ())]
-            erased += _erase(copy, one, gone)
+    iterator = iter(stones)
+    while part := list(islice(iterator, ROWS_AT_ONCE)):
+        for kind, one in ERASABLE.items():
+            moments: dict[str, set[datetime]] = {}
+            for stone in part:
+                if stone.kind == kind and stone.row.isdecimal() and len(stone.row) <= MAX_DIGITS:
+                    moments.setdefault(stone.row, set()).add(stone.created_at)
+            query = select(one.c.id, one.c.created_at).where(one.c.id.in_([int(row) for row in moments]))
+            found = copy.execute(query) if moments else ()
+            erased += _erase(copy, one, [row.id for row in found if row.created_at in moments.get(str(row.id), ())])
+        for stone in part:
+            if stone.kind == "key":
+                _revoke(copy, stone, now)
     return _noted(copy, erased)
 
 
@@ -121,8 +125,3 @@ def _noted(connection: Connection, erased: list[Erased]) -> list[Erased]:
 def _revoke(connection: Connection, stone: Tombstone, now: datetime) -> None:
     key = (api_keys.c.id == stone.row) & (api_keys.c.created_at == stone.created_at) & api_keys.c.revoked_at.is_(None)
     connection.execute(update(api_keys).where(key).values(revoked_at=now))
-
-
-def _parts(rows: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        yield rows[start : start + ROWS_AT_ONCE]

@@ -1,9 +1,12 @@
 """The exported network on ONNX Runtime. Refuses a file that is not the one the manifest names, a network that gives
 another vector than it gave when exported, and a provider that is listed but not really used."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its wheels report to their maker; read when it is imported
 import onnxruntime
 
 from service.domain import ImageArray, VectorArray

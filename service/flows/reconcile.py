@@ -5,6 +5,7 @@ import logging
 from sqlalchemy import Connection
 
 from service.db.changes import all_vectors, crops_without_vector, current_generation, models_in_use
+from service.db.copying import hold_still
 from service.db.engine import Database
 from service.db.erasures import clear_tombstones, waiting_tombstones
 from service.db.outbox import clear_outbox, known_pictures, waiting_pictures
@@ -52,8 +53,7 @@ def check_vectors(connection: Connection, model: int, version: str) -> None:
 
 def load_galleries(connection: Connection, galleries: Galleries, model: int) -> None:
     """Fill empty galleries with every vector of a model version."""
-    if connection.dialect.name == "postgresql":  # one moment for generation and vectors, as SQLite has it anyway
-        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    hold_still(connection)  # one moment for generation and vectors
     galleries.clear()  # of a load that failed half way
     generation = current_generation(connection)
     for slab in all_vectors(connection, model, collection_ids(connection)):

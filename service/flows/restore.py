@@ -2,10 +2,11 @@
 changed; who was erased since the backup was taken is taken out of it before it comes near the database; and one
 transaction makes the new state, so that a crash leaves the old one or the new."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -21,14 +22,13 @@ from service.db.copying import (
     keep_named_pictures,
     raise_sequences,
     read_meta,
-    read_sequences,
     remove_rows,
     set_epoch,
 )
 from service.db.engine import Database
 from service.db.erasures import waiting_tombstones
 from service.db.outbox import known_pictures
-from service.db.pruning import count_pictures, erase_stones, pictures_of
+from service.db.pruning import ERASABLE, count_pictures, erase_stones, pictures_of
 from service.db.schema import check_revision, revision_of, upgrade
 from service.domain import AuditEntry, Tombstone
 from service.errors import BackupRefused
@@ -68,6 +68,27 @@ class _Target:
     stones: list[Tombstone]
 
 
+@dataclass(frozen=True, slots=True)
+class _Stones:
+    """Tombstones of one database: those of the data folder's file, which may be long, and new ones."""
+
+    own: Tombstones
+    new: list[Tombstone]
+    database: str
+
+    def __iter__(self) -> Iterator[Tombstone]:
+        return (stone for stone in chain(self.own.read(), self.new) if stone.database == self.database)
+
+    def highest(self) -> dict[str, int]:
+        """The highest id by table that any of them names."""
+        found: dict[str, int] = {}
+        for stone in self:
+            if stone.kind in ERASABLE and stone.row.isdecimal() and int(stone.row) < HIGHEST_ID:
+                name = str(ERASABLE[stone.kind].name)
+                found[name] = max(found.get(name, 0), int(stone.row))
+        return found
+
+
 def restore(
     path: Path, *, database_url: str, data_dir: Path, tombstones: Sequence[Path] = (), replace: bool = False,
     progress: Progress = lambda done, total, what: None, fail_point: Callable[[str], None] = lambda name: None,
@@ -87,18 +108,19 @@ def restore(
         target = _look(database, database_url)
         _check_target(target, backup, lock.owner, copy, store, replace=replace)
         own = Tombstones(data_dir / TOMBSTONE_FILE)
-        known = set(own.read())
-        new = [stone for stone in dict.fromkeys([*given, *target.stones]) if stone not in known]
-        ours = [stone for stone in [*known, *new] if stone.database == backup.uuid]
-        erased = _prepare(copy, backup, target, ours)
+        stones = _Stones(own, _unknown([*given, *target.stones], own), backup.uuid)
+        erased = _prepare(copy, backup, target, stones)
         fail_point("after-checks-before-stage")
-        own.append(new)
+        own.append(stones.new)
         _stage(archive, copy, store, progress)
         fail_point("after-stage-before-commit")
         if lock.owner != backup.uuid:
             lock.disown()  # between here and the commit the folder may belong to either
         with database.begin() as connection, copy.begin() as source:
-            _replace_rows(source, connection, dict(archive.manifest["sequences"]), ours, progress)
+            _replace_rows(source, connection, progress)
+            raise_sequences(connection, archive.manifest["sequences"])
+            raise_sequences(connection, stones.highest())
+            add_entries(connection, [AuditEntry(datetime.now(UTC), None, "command", "restore", None)])
             fail_point("before-commit")
         fail_point("after-commit-before-publish")
         lock.claim_for(backup.uuid)
@@ -136,6 +158,14 @@ def _stones_of(file: Path) -> list[Tombstone]:
     if not stones and file.stat().st_size:
         raise BackupRefused(f"{file} is not a file of erased rows; it is called {TOMBSTONE_FILE} in a data folder")
     return stones
+
+
+def _unknown(stones: Iterable[Tombstone], own: Tombstones) -> list[Tombstone]:
+    """Those of the stones that the data folder's file lacks."""
+    new = dict.fromkeys(stones)
+    for stone in own.read() if new else ():
+        new.pop(stone, None)
+    return list(new)
 
 
 def _look(database: Database, url: str) -> _Target:
@@ -180,13 +210,13 @@ def _check_target(
         )
 
 
-def _prepare(copy: Copy, backup: Meta, target: _Target, stones: Sequence[Tombstone]) -> int:
+def _prepare(copy: Copy, backup: Meta, target: _Target, stones: Iterable[Tombstone]) -> int:
     """Give the copy an epoch that no file knows, and take out who was erased since the backup; returns how many crops.
     A stone of an earlier epoch is not about these rows: they came back after it."""
-    epochs = [backup.epoch, *(stone.epoch for stone in stones), *([target.meta.epoch] if target.meta else [])]
-    since = [stone for stone in stones if stone.epoch >= backup.epoch]
+    epochs = [backup.epoch, *([target.meta.epoch] if target.meta else [])]
+    since = (stone for stone in stones if stone.epoch >= backup.epoch)
     with copy.begin() as connection:
-        set_epoch(connection, max(epochs) + 1)
+        set_epoch(connection, max(chain(epochs, (stone.epoch for stone in stones))) + 1)
         return len(erase_stones(connection, since, datetime.now(UTC)))
 
 
@@ -205,9 +235,7 @@ def _stage(archive: ArchiveReader, copy: Copy, store: FolderStore, progress: Pro
             progress(done, total, "pictures")
 
 
-def _replace_rows(
-    source: Connection, target: Connection, given: dict[str, int], stones: Sequence[Tombstone], progress: Progress
-) -> None:
+def _replace_rows(source: Connection, target: Connection, progress: Progress) -> None:
     """All rows of the source instead of those of the target; its audit log is kept and added to."""
     total, done = sum(count_rows(source).values()), 0
 
@@ -216,18 +244,10 @@ def _replace_rows(
         done += rows
         progress(done, total, "rows")
 
-    for name, number in read_sequences(target).items():
-        given[name] = max(given.get(name, 0), number)
-    for stone in stones:
-        name = {"identity": "identities"}.get(stone.kind, f"{stone.kind}s")
-        if name in given and stone.row.isdecimal() and int(stone.row) < HIGHEST_ID:
-            given[name] = max(given[name], int(stone.row))
     remove_rows(target)
     copy_rows(source, target, copied)
     keep_named_pictures(target)
     copy_audit(source, target, copied)
-    raise_sequences(target, given)
-    add_entries(target, [AuditEntry(datetime.now(UTC), None, "command", "restore", None)])
 
 
 def _sweep(database: Database, store: FolderStore) -> None:

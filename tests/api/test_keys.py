@@ -118,6 +118,7 @@ def test_a_key_expires_by_the_clock(lite_keyed: tuple[TestClient, Headers]) -> N
         {"name": "n", "scope": "read", "secret": "x"}, {"name": "n", "scope": "read", "reads_per_minute": -1},
         {"name": "n", "scope": "read", "reads_per_minute": 1_000_001},
         {"name": "n", "scope": "read", "writes_per_minute": 1.5},
+        {"name": "n", "scope": "read", "writes_per_minute": True},
     ],
     ids=str,
 )  # fmt: skip

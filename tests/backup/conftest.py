@@ -94,6 +94,12 @@ def source(request: pytest.FixtureRequest, place: MakePlace) -> Place:
     return filled(place(request.param))
 
 
+@pytest.fixture
+def lite_source(place: MakePlace) -> Place:
+    """A `source` on SQLite, for what does not touch its database in a way of its own."""
+    return filled(place("sqlite"))
+
+
 def filled(place: Place) -> Place:
     with place.serving() as client:
         fill(client)

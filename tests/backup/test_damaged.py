@@ -22,7 +22,7 @@ from tests.backup.conftest import Place, fill
 from tests.crash.audit import audit
 
 SEED = 20260521
-FLIPS = 60
+FLIPS = 40
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,13 @@ def check_erased(place: Place, crops: list[int]) -> None:
 
 
 def test_erased_people_stay_erased_elsewhere_with_the_file_of_tombstones_and_for_ever_after(
-    source: Place, place: MakePlace
+    lite_source: Place, place: MakePlace
 ) -> None:
-    file = source.data_dir / "backup.tar"
-    source.back_up(file)
-    with source.serving() as client:
+    file = lite_source.data_dir / "backup.tar"
+    lite_source.back_up(file)
+    with lite_source.serving() as client:
         assert client.delete("/gallery/p-1").status_code == 200
-    stones = source.data_dir / TOMBSTONE_FILE
+    stones = lite_source.data_dir / TOMBSTONE_FILE
     for kind in ("sqlite", "postgresql"):
         target = place(kind)
         assert target.restore(file, tombstones=[stones]).identities == 3
@@ -75,17 +75,17 @@ def test_erased_people_stay_erased_elsewhere_with_the_file_of_tombstones_and_for
 
 
 def test_without_the_file_an_old_backup_brings_people_back_and_older_tombstones_do_not_meet_them(
-    source: Place, place: MakePlace
+    lite_source: Place, place: MakePlace
 ) -> None:
     """What came back by a restore is of a later epoch; a file of earlier ones is not about it."""
-    file, target = source.data_dir / "backup.tar", place("sqlite")
-    source.back_up(file)
-    with source.serving() as client:
+    file, target = lite_source.data_dir / "backup.tar", place("sqlite")
+    lite_source.back_up(file)
+    with lite_source.serving() as client:
         assert client.delete("/gallery/p-1").status_code == 200
     assert target.restore(file).identities == 4
     later = target.data_dir / "later.tar"
     target.back_up(later)
-    assert target.restore(later, replace=True, tombstones=[source.data_dir / TOMBSTONE_FILE]).identities == 4
+    assert target.restore(later, replace=True, tombstones=[lite_source.data_dir / TOMBSTONE_FILE]).identities == 4
 
 
 def test_tombstones_that_only_the_database_has_are_replayed_too(source: Place) -> None:

@@ -118,16 +118,16 @@ def test_a_backup_never_overwrites_another_file_unless_asked_and_leaves_nothing_
     assert [path.name for path in folder.iterdir()] == ["backup.tar"]
 
 
-def test_a_missing_or_damaged_picture_is_an_error_that_names_its_crop(source: Place) -> None:
-    file = source.data_dir / "backup.tar"
-    last = audit(source.url, source.data_dir)[-1]
-    (path,) = source.data_dir.glob(f"pictures/??/{last.picture}")
+def test_a_missing_or_damaged_picture_is_an_error_that_names_its_crop(lite_source: Place) -> None:
+    file = lite_source.data_dir / "backup.tar"
+    last = audit(lite_source.url, lite_source.data_dir)[-1]
+    (path,) = lite_source.data_dir.glob(f"pictures/??/{last.picture}")
     path.write_bytes(b"damaged")
     with pytest.raises(BackupRefused, match=rf"crop {last.crop} is damaged"):
-        source.back_up(file)
+        lite_source.back_up(file)
     path.unlink()
     with pytest.raises(BackupRefused, match=rf"1 crops are missing on disk \({last.crop}\)"):
-        source.back_up(file)
-    with source.serving() as client:
+        lite_source.back_up(file)
+    with lite_source.serving() as client:
         assert client.delete(f"/gallery/p-1/crops/{last.crop}?collection=other").status_code == 200
-    assert source.back_up(file).crops == 7
+    assert lite_source.back_up(file).crops == 7

@@ -49,13 +49,13 @@ def test_a_restore_raises_the_epoch_and_ids_go_on_after_the_highest_ever_given(s
             assert min(enrol(client, "default", "next", 52)) > highest + 2, "nor are those given since the backup"
 
 
-def test_what_is_enrolled_with_a_key_is_not_enrolled_again_after_a_restore(source: Place, place: MakePlace) -> None:
-    target, file = place("sqlite"), source.data_dir / "backup.tar"
+def test_what_is_enrolled_with_a_key_is_not_enrolled_again(lite_source: Place, place: MakePlace) -> None:
+    target, file = place("sqlite"), lite_source.data_dir / "backup.tar"
     sent: dict[str, Any] = {"content": jpeg(60), "headers": {"Content-Type": "image/jpeg", "Idempotency-Key": "once"}}
-    with source.serving() as client:
+    with lite_source.serving() as client:
         first = client.post("/gallery?identity=p-60", **sent)
         assert first.status_code == 201
-    source.back_up(file)
+    lite_source.back_up(file)
     target.restore(file)
     with target.serving() as client:
         again = client.post("/gallery?identity=p-60", **sent)
@@ -63,27 +63,27 @@ def test_what_is_enrolled_with_a_key_is_not_enrolled_again_after_a_restore(sourc
         assert client.get("/gallery/p-60").json()["crops"] == 1
 
 
-def test_a_collection_that_keeps_no_pictures_is_restored_without(source: Place, place: MakePlace) -> None:
-    target, file = place("postgresql"), source.data_dir / "backup.tar"
-    with source.serving() as client:
+def test_a_collection_that_keeps_no_pictures_is_restored_without(lite_source: Place, place: MakePlace) -> None:
+    target, file = place("postgresql"), lite_source.data_dir / "backup.tar"
+    with lite_source.serving() as client:
         assert client.patch("/collections/other", json={"keep_pictures": False}).status_code == 200
         before = answers(client)
-    assert source.back_up(file).pictures == 4
+    assert lite_source.back_up(file).pictures == 4
     target.restore(file)
     with target.serving() as client:
         assert answers(client) == before
     assert len([name for name in target.files() if name.startswith("pictures/")]) == 4
 
 
-def test_a_backup_can_be_taken_where_no_service_runs_and_after_one_was_killed(source: Place, place: MakePlace) -> None:
+def test_a_backup_can_be_taken_where_no_service_runs_after_a_kill(lite_source: Place, place: MakePlace) -> None:
     """Whose committed pictures are still in staging, and whose write-ahead log is still there."""
-    target, file = place("sqlite"), source.data_dir / "backup.tar"
-    server = Server(source.data_dir, source.url)
+    target, file = place("sqlite"), lite_source.data_dir / "backup.tar"
+    server = Server(lite_source.data_dir, lite_source.url)
     server.start(dies_at="after-commit-before-publish")
     with suppress(httpx.TransportError):
         httpx.post(f"{server.url}/gallery?identity=late", content=jpeg(70), headers={"Content-Type": "image/jpeg"})
     assert server.wait_for_death() == -9
-    assert source.back_up(file).crops == 9
+    assert lite_source.back_up(file).crops == 9
     target.restore(file)
     with target.serving() as client:
         assert client.get("/gallery/late").json()["crops"] == 1

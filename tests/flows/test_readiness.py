@@ -1,0 +1,63 @@
+"""Whether the service may answer yet, and why not."""
+
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service import app
+from service.config import Settings
+from service.errors import DatabaseRefused, NotReady
+from service.flows.readiness import Readiness
+from service.flows.reconcile import load_galleries
+from tests.api.holdings import PATIENCE_S, wait_for
+from tests.pictures import jpeg
+
+
+def reason(loading: "Future[None]") -> tuple[str, str]:
+    with pytest.raises(NotReady) as error:
+        Readiness(loading).check()
+    return error.value.error_code, error.value.detail
+
+
+def test_it_says_whether_the_index_is_loading_or_why_it_could_not_be_loaded() -> None:
+    loading: Future[None] = Future()
+    assert reason(loading)[0] == "LOADING"
+    loading.set_exception(MemoryError("no room for 10 GB"))
+    code, detail = reason(loading)
+    assert code == "LOAD_FAILED"
+    assert "no room for 10 GB" in detail
+    refused: Future[None] = Future()
+    refused.set_exception(DatabaseRefused("not like this", code="MODEL_MISMATCH"))
+    assert reason(refused) == ("MODEL_MISMATCH", "not like this")
+    loaded: Future[None] = Future()
+    loaded.set_result(None)
+    Readiness(loaded).check()
+
+
+def test_while_the_index_loads_it_lives_and_says_so_and_answers_nothing_else(
+    tmp_path: Path, sqlite_template: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slowly(*arguments: object) -> None:
+        assert go_on.wait(PATIENCE_S)
+        load_galleries(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(app, "load_galleries", slowly)
+    (tmp_path / "own.db").write_bytes(sqlite_template.read_bytes())
+    settings = Settings(data_dir=tmp_path / "data", database_url=f"sqlite:///{tmp_path / 'own.db'}", log_level="error")
+    with TestClient(app.create_app(settings), base_url="http://127.0.0.1") as client:
+        try:
+            assert client.get("/livez").status_code == 200
+            assert "reappear_ready 0.0" in client.get("/metrics").text
+            for method, path in (("GET", "/readyz"), ("GET", "/gallery"), ("POST", "/query"), ("GET", "/audit")):
+                answer = client.request(method, path, content=jpeg(1), headers={"Content-Type": "image/jpeg"})
+                assert (answer.status_code, answer.json()["error"]) == (503, "LOADING"), path
+                assert int(answer.headers["retry-after"]) >= 1
+        finally:
+            go_on.set()
+        wait_for(lambda: client.get("/readyz").status_code == 200)
+        assert "reappear_ready 1.0" in client.get("/metrics").text
