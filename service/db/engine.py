@@ -7,6 +7,7 @@ instead of one for each statement (docs/decisions/0002-transactions-in-threads.m
 import asyncio
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,8 @@ class Database:
                 (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
                 return not busy
+            except sqlite3.OperationalError as error:  # the driver's own: SQLAlchemy is not in between
+                raise DatabaseDown(_explain(error)) from error
             finally:
                 raw.close()
 
