@@ -17,6 +17,7 @@ from service.errors import KeysRefused
 from tests.api.holders import bearer, keyed, made_key
 from tests.api.sending import base64_of, form, json_text, raw
 from tests.api.test_start import assert_refused, start
+from tests.conftest import wait_until_ready
 from tests.pictures import jpeg
 from tests.server import Server
 
@@ -72,6 +73,7 @@ def test_an_admin_key_in_the_database_is_enough_to_start_and_one_of_a_collection
         key = made_key(client, admin, "admin")
     settings = Settings(**values, log_level="error")
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        wait_until_ready(client)
         assert client.get("/keys", headers=bearer(key["token"])).status_code == 200
         assert client.get("/keys", headers=admin).status_code == 401, "its file is not named any more"
         for one in (bound["id"], key["id"]):
