@@ -40,7 +40,7 @@ from service.flows.pictures import PictureReader
 from service.flows.readiness import Readiness
 from service.flows.reconcile import check_vectors, load_galleries, settle_files
 from service.flows.repeats import Repeats
-from service.flows.rewriting import Rewriting
+from service.flows.rewriting import REWRITE_WITHIN, Rewriting
 from service.flows.searcher import Searcher
 from service.flows.watching import watch_service
 from service.flows.writer import Writer
@@ -226,7 +226,7 @@ def _assemble(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
-    rewriting = Rewriting()
+    rewriting = Rewriting(gather_s=REWRITE_WITHIN.total_seconds() / 2)
     writer = Writer(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
         observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),

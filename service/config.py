@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOT_SETTINGS = (  # of commands that talk to a service, of tests and of evaluation
     "REAPPEAR_URL", "REAPPEAR_KEY", "REAPPEAR_TEST_", "REAPPEAR_SHARED_DATA",
 )  # fmt: skip
+ORIGINS = r"^(\s*https?://[^\s,/*]+\s*(,|$))*$"  # named ones only: no *
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -46,7 +47,9 @@ class Settings(BaseSettings):
         "key", description="Who sees /metrics: keys with any scope, everybody who reaches the port, or nobody."
     )
     cors_origins: str = Field(
-        "", description="Origins whose pages may call this service, comma-separated; none unless named."
+        "",
+        pattern=ORIGINS,
+        description="Origins whose pages may call this service, comma-separated; none unless named.",
     )
     model_dir: Path = Field(
         ROOT / "models" / "default", description="Folder with manifest.json and the ONNX file; the shipped extractor."

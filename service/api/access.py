@@ -32,9 +32,8 @@ class Throttle:
         self._shares = {"reads": reads_per_minute, "writes": writes_per_minute}
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    def take(self, caller: Caller, scope: Scope, headers: dict[str, str]) -> None:
-        """Count a request and say in headers of the answer what is left. Raises TooManyRequests."""
-        kind = "reads" if scope is Scope.READ else "writes"
+    def take(self, caller: Caller, kind: str, headers: dict[str, str]) -> None:
+        """Count one of the `reads` or `writes` and say in headers of the answer what is left. Raises TooManyRequests."""
         own = caller.reads_per_minute if kind == "reads" else caller.writes_per_minute
         share = self._shares[kind] if own is None else own
         if share == 0:
@@ -87,7 +86,8 @@ def permitted(scope: Scope) -> Callable[..., Awaitable[Caller]]:
 
     async def check(request: Request, caller: Annotated[Caller, Depends(known_caller)]) -> Caller:
         throttle: Throttle = request.state.throttle
-        throttle.take(caller, scope, request.scope[ANSWER_HEADERS])
+        kind = "reads" if scope is Scope.READ or request.method == "GET" else "writes"
+        throttle.take(caller, kind, request.scope[ANSWER_HEADERS])
         if not caller.scope.covers(scope):
             raise NotAllowed(f"this needs a key with the scope {scope.value!r}; this one has {caller.scope.value!r}")
         return caller

@@ -65,13 +65,13 @@ class Version(BaseModel):
     database: str
 
 
-@open_router.get("/livez")
+@open_router.get("/livez", openapi_extra={"security": []})
 async def live() -> Alive:
     """200 while the process answers."""
     return Alive()
 
 
-@open_router.get("/readyz")
+@open_router.get("/readyz", openapi_extra={"security": []})
 async def ready(request: Request) -> Ready:
     """200 once the index is loaded; 503 with the reason before, and where it must not be used."""
     readiness: Readiness = request.state.readiness

@@ -10,6 +10,9 @@ from service.api.bodies import JSON_TYPES, RAW_TYPES
 from service.api.schemas import Problem
 
 PICTURE = {"type": "string", "format": "binary"}
+SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer"}, "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+}  # fmt: skip
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "No key, or one that opens nothing."},
     403: {"model": Problem, "description": "The key's scope or collection is another."},
@@ -66,6 +69,8 @@ def describe(app: FastAPI) -> None:
                     answer = operation["responses"].get("422", {})
                     if "HTTPValidationError" in str(answer):
                         del operation["responses"]["422"]
+            made["components"]["securitySchemes"] = SCHEMES
+            made["security"] = [{name: []} for name in SCHEMES]
             for unused in ("HTTPValidationError", "ValidationError"):
                 made["components"]["schemas"].pop(unused, None)
             app.openapi_schema = made

@@ -29,6 +29,13 @@ BUSY_TIMEOUT_S = 5
 REWRITE_TIMEOUT_MS = 100  # writes wait meanwhile
 CLAIM = 0x52454150  # the number of the advisory lock
 CLAIM_TRIES, CLAIM_WAIT_S = 25, 0.2
+OLDER_TRANSACTIONS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND xact_start < now() - interval '10 seconds'"
+)
+TEXT_INDEXES = (  # a page of an index keeps what a VACUUM took out until something else needs the place
+    "ix_attributes_key_text", "ix_attributes_key_number", "pk_idempotency", "uq_identities_collection_id_external_id",
+)  # fmt: skip
 FULL = "the disk of the database is full; make room there, then try again"
 READ_ONLY = "the database has become read-only; see why, and make it writable"
 REMEDIES = {  # by SQLite's name of an error, or PostgreSQL's SQLSTATE
@@ -88,13 +95,12 @@ class Database:
 
     def rewrite(self) -> bool:
         """Overwrite what removed rows left: SQLite's write-ahead log is moved into the file and cut to nothing (free
-        pages were overwritten before, by secure_delete); PostgreSQL's dead rows are vacuumed. False where a reader is
-        in the way. Raises DatabaseDown."""
+        pages were overwritten before, by secure_delete); PostgreSQL's dead rows are vacuumed, and indexes that hold
+        texts made anew. False where a reader is in the way. Raises DatabaseDown."""
         with translated():
             if self.dialect == "postgresql":
                 with self._reading.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-                    connection.exec_driver_sql("VACUUM")
-                return True
+                    return _rewrite_postgresql(connection)
             raw = self._writing.raw_connection()
             try:
                 cursor = raw.cursor()
@@ -121,6 +127,19 @@ class Database:
         self._threads.shutdown()
         self._reading.dispose()
         self._writing.dispose()
+
+
+def _rewrite_postgresql(connection: Connection) -> bool:
+    """Rows that an older transaction may still see survive a VACUUM, so it waits for those. A REINDEX in which the
+    service dies leaves nothing behind, unlike a concurrent one; nobody waits for its lock for long."""
+    if connection.exec_driver_sql(OLDER_TRANSACTIONS).scalar_one():
+        return False
+    connection.exec_driver_sql("VACUUM")
+    connection.exec_driver_sql("SET lock_timeout = '5s'")
+    for index in TEXT_INDEXES:
+        connection.exec_driver_sql(f"REINDEX INDEX {index}")
+    connection.exec_driver_sql("RESET lock_timeout")
+    return True
 
 
 def parse_url(url: str) -> URL:

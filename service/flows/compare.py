@@ -48,6 +48,7 @@ async def embed(parts: Parts, upload: Upload, watch: Stopwatch) -> tuple[VectorA
             (opened,) = await parts.reader.open_to_query([upload])
         with watch.stage("embed"):
             vectors = await parts.embedder.embed([opened.prepared])
+    parts.audit.saw("embed", None)
     return vectors[0], opened.quality
 
 

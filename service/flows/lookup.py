@@ -62,7 +62,9 @@ async def show_picture(parts: Parts, crop: int, sees: Callable[[str], bool]) -> 
 
 async def page_audit(parts: Parts, *, after: int, limit: int) -> list[tuple[int, AuditEntry]]:
     """Up to `limit` entries of the audit log with their numbers, after a position."""
-    return await parts.database.read(lambda connection: list_entries(connection, after=after, limit=limit))
+    found = await parts.database.read(lambda connection: list_entries(connection, after=after, limit=limit))
+    parts.audit.saw("audit.read", None)
+    return found
 
 
 async def show_collections(parts: Parts) -> list[Collection]:

@@ -18,7 +18,9 @@ REWRITE_WITHIN = timedelta(hours=1)  # the deadline a receipt names; housekeepin
 class Rewriting:
     """Knows whether something waits to be overwritten, and since when."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, gather_s: float = 0) -> None:
+        """On PostgreSQL, where it takes a while, removals of `gather_s` seconds are overwritten together."""
+        self._gather_s = gather_s
         self._since: float | None = time.monotonic()  # what was removed before a crash
         self._asked = True
         self._removals = 0  # so that one during a rewrite is not taken for rewritten
@@ -55,7 +57,7 @@ class Rewriting:
         if database.dialect == "sqlite":
             self._asked = True
             await writer.write(lambda connection, changes: None)
-        else:
+        elif self.waiting_s >= self._gather_s:
             await asyncio.to_thread(self._rewrite, database)
 
     def _rewrite(self, database: Database) -> None:
