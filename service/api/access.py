@@ -33,7 +33,7 @@ class Throttle:
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     def take(self, caller: Caller, kind: str, headers: dict[str, str]) -> None:
-        """Count one of the `reads` or `writes` and say in headers of the answer what is left. Raises TooManyRequests."""
+        """Count one of the `reads` or `writes`, and say in headers what is left. Raises TooManyRequests."""
         own = caller.reads_per_minute if kind == "reads" else caller.writes_per_minute
         share = self._shares[kind] if own is None else own
         if share == 0:
