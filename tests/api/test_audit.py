@@ -21,7 +21,7 @@ from service.flows.housekeeping import put_right
 from tests.api.conftest import running
 from tests.api.holders import Headers, holder, keyed, made_key
 from tests.api.holdings import parts_of, wait_for, writer_held
-from tests.api.sending import json_images, raw
+from tests.api.sending import base64_of, json_images, raw
 from tests.pictures import jpeg
 from tests.server import Server
 
@@ -40,7 +40,7 @@ ENTRIES: dict[str, tuple[str, dict[str, Any], str, list[str] | None]] = {  # pat
     "GET /crops/{crop}/picture": ("/crops/{crop}/picture", {}, "picture.read", ["p-1"]),
     "POST /query": ("/query", {"json": {**PERSON, "k": 2}}, "query", None),
     "POST /compare": ("/compare", {"json": {"a": PERSON, "b": {"crop": 1}}}, "compare", ["p-1", "p-1"]),
-    "POST /embed": ("/embed", raw(jpeg(1)), "embed", []),
+    "POST /embed": ("/embed", {"json": {"image": base64_of(jpeg(1))}}, "embed", []),
     "GET /audit": ("/audit", {}, "audit.read", []),
     "DELETE /gallery/{identity}/crops/{crop}": ("/gallery/p-1/crops/{crop}", {}, "crop.remove", ["p-1"]),
     "DELETE /gallery/{identity}": ("/gallery/p-2", {}, "identity.remove", ["p-2"]),

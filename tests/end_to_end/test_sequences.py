@@ -396,7 +396,9 @@ class _Sequence(RuleBasedStateMachine):
 
     def check_removed(self, said: dict[str, Any], identities: int, crops: int) -> None:
         self.generation += crops
-        assert said == {"removed": {"identities": identities, "crops": crops}, "generation": self.generation}
+        counts = {"identities": identities, "crops": crops, "vectors": crops, "pictures": crops}
+        assert (said["removed"], said["generation"]) == (counts, self.generation)
+        assert said["self_query"] == {"crops": crops, "found": 0}
 
 
 def test_any_sequence_of_requests_leaves_what_a_dict_would_hold(settings: Settings) -> None:

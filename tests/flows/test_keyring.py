@@ -68,7 +68,8 @@ def test_nothing_else_is_let_in_and_all_are_told_the_same() -> None:
 
 def test_a_key_opens_until_it_expires_and_not_from_then_on() -> None:
     soon, late = make_token(), make_token()
-    ring = ring_with(kept(soon, expires_at=datetime.now(UTC)), kept(late, expires_at=NOW + timedelta(minutes=5)))
+    now = datetime.now(UTC)
+    ring = ring_with(kept(soon, expires_at=now), kept(late, expires_at=now + timedelta(minutes=5)))
     with pytest.raises(Unauthorised):
         ring.identify(soon.token)
     assert ring.identify(late.token).id == late.id

@@ -11,7 +11,7 @@ MODEL = Thresholds(match=0.7, possible=0.5)
 
 
 def collection(match: float | None = None, possible: float | None = None) -> Collection:
-    return Collection(1, "default", match, possible, datetime(2026, 5, 1, tzinfo=UTC))
+    return Collection(1, "default", match, possible, None, True, datetime(2026, 5, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
