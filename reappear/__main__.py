@@ -5,6 +5,7 @@ reason, 4 the service does not answer.
 """
 
 import logging
+import os
 import sys
 
 import typer
@@ -31,6 +32,7 @@ app.add_typer(audit.app, name="audit")
 @app.callback()
 def reappear(context: typer.Context) -> None:
     """Who is this person, and where have we seen them before? Run the service and look after it."""
+    os.umask(0o077)  # what is made here is for this user alone
     if context.invoked_subcommand != "serve":  # what goes wrong is told in one line, not in the service's log
         logging.getLogger("service").setLevel(logging.CRITICAL + 1)
 

@@ -121,7 +121,7 @@ def _clock(settings: Settings) -> Finding:
 def _service(settings: Settings) -> Finding:
     url = f"http://127.0.0.1:{settings.port}"
     try:
-        answer = httpx2.get(f"{url}/readyz", timeout=5)
+        answer = httpx2.get(f"{url}/readyz", timeout=5, trust_env=False)
     except httpx2.TransportError:
         return Finding("service", True, f"none answers on {url}")
     if answer.status_code == 200:

@@ -39,7 +39,9 @@ class Remote:
     def ask(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         """The JSON of an answer. Raises NoAnswer, or Refused with what to do."""
         try:
-            answer = httpx2.request(method, self._url + path, headers=self._headers, timeout=TIMEOUT_S, **sent)
+            answer = httpx2.request(
+                method, self._url + path, headers=self._headers, timeout=TIMEOUT_S, trust_env=False, **sent
+            )
         except httpx2.TransportError as error:
             raise NoAnswer(
                 f"no service answers on {self._url} ({error}); start it with `reappear serve`, or name it with --url"

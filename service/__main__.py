@@ -1,6 +1,7 @@
 """`python -m service [--migrate]`: run the service, after bringing its database up to date if asked."""
 
 import argparse
+import os
 import signal
 import socket
 import sys
@@ -59,6 +60,7 @@ def main() -> int:
     except SettingsRefused as error:
         print(f"reappear: {error}", file=sys.stderr)
         return 2
+    os.umask(0o077)  # what is made here is for this user alone
     return run(settings, migrate=arguments.migrate)
 
 

@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -33,6 +33,7 @@ from service.embedding.onnx_model import OnnxModel
 from service.errors import DatabaseDown, KeysRefused, ReappearError
 from service.flows.admission import BULK_PLACES, Admission
 from service.flows.audit import Audit
+from service.flows.clock import Clock
 from service.flows.housekeeping import keep_audit, keep_house
 from service.flows.keyring import KeyRing
 from service.flows.parts import Model, Parts
@@ -40,7 +41,7 @@ from service.flows.pictures import PictureReader
 from service.flows.readiness import Readiness
 from service.flows.reconcile import check_vectors, load_galleries, settle_files
 from service.flows.repeats import Repeats
-from service.flows.rewriting import REWRITE_WITHIN, Rewriting
+from service.flows.rewriting import Rewriting
 from service.flows.searcher import Searcher
 from service.flows.watching import watch_service
 from service.flows.writer import Writer
@@ -58,7 +59,7 @@ log = logging.getLogger(__name__)
 MAX_SEARCH_BATCH = 64
 MAX_WRITE_BATCH = 32
 MAX_WAITING_WRITES = 1024
-MAX_UNWRITTEN_READS = 100_000  # about 30 MB; more than the database takes minutes to come back for
+MAX_UNWRITTEN_READS = 300_000  # reads and the people in them together: about 30 MB
 MIN_ADMIN_KEY_CHARS = 32
 HOUSEKEEPING_S = 60
 LOAD_AGAIN_S = 2
@@ -87,11 +88,13 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
                 log.critical("cannot start: %s", error.detail)
                 raise
             parts = state["parts"]
-            for task in (keep_house(parts, state["readiness"].check, HOUSEKEEPING_S), keep_audit(parts)):
-                stack.callback(asyncio.create_task(task).cancel)
+            house = keep_house(parts, state["readiness"].check, HOUSEKEEPING_S)
+            tasks = [asyncio.create_task(house), asyncio.create_task(keep_audit(parts))]
             yield state
-            with suppress(ReappearError):  # logged where it happened
-                await parts.audit.flush()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await parts.audit.close()
 
     about: dict[str, Any] = {
         "title": "Reappear", "version": version("reappear"), "lifespan": lifespan, "redoc_url": None,
@@ -116,6 +119,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         max_bodies_bytes=settings.max_bodies_bytes,
         body_timeout_s=settings.body_timeout_s,
         allowed_origins=_named(settings.cors_origins),
+        asks_for_keys=settings.keys_required,
     )
     return app
 
@@ -127,7 +131,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     if settings.metrics == "open":
         app.include_router(health.metrics_router, dependencies=[Depends(known_query)])
     elif settings.metrics == "key":
-        permission = Depends(permitted(Scope.READ))
+        permission = Depends(permitted(Scope.READ, everywhere=True))
         app.include_router(health.metrics_router, dependencies=[*behind_key, permission], responses=PROBLEMS)
     for routes in (gallery, query, crops, collections, keys, audit, retention, health):
         app.include_router(routes.router, dependencies=behind_key)
@@ -226,7 +230,8 @@ def _assemble(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
-    rewriting = Rewriting(gather_s=REWRITE_WITHIN.total_seconds() / 2)
+    clock = Clock()
+    rewriting = Rewriting(settings.rewrite_minutes * 60)
     writer = Writer(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
         observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),
@@ -235,7 +240,8 @@ def _assemble(
         stack.callback(close)
     return Parts(
         database=database, writer=writer, galleries=galleries, embedder=embedder, searcher=searcher, reader=reader,
-        store=store, admission=Admission(settings.max_waiting), repeats=Repeats(settings.idempotency_hours),
+        store=store, admission=Admission(settings.max_waiting), 
+        repeats=Repeats(settings.idempotency_hours, clock), clock=clock,
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
         audit=Audit(writer, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
         tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting,

@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     )
     readers: int = Field(4, ge=1, description="Connections that read the database side by side.")
     idempotency_hours: float = Field(24, gt=0, le=8760, description="Hours for which an Idempotency-Key is remembered.")
+    rewrite_minutes: float = Field(
+        30,
+        ge=0,
+        le=1440,
+        description="Minutes for which removals gather before the database overwrites what they left.",
+    )
     allowed_hosts: str = Field(
         "", description="Host names to answer to besides loopback ones, comma-separated; stops DNS rebinding."
     )

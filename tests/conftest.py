@@ -93,7 +93,7 @@ def _administer(server: URL, statement: str) -> None:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings for a service of its own."""
-    return Settings(data_dir=tmp_path / "data", database_url=database_url, log_level="warning")
+    return Settings(data_dir=tmp_path / "data", database_url=database_url, log_level="warning", rewrite_minutes=0)
 
 
 @pytest.fixture
@@ -109,7 +109,9 @@ def lite(tmp_path: Path, sqlite_template: Path) -> Iterator[TestClient]:
     """A service in this process on SQLite, for what does not touch the database in a way of its own."""
     path = tmp_path / "reappear.db"
     path.write_bytes(sqlite_template.read_bytes())
-    settings = Settings(data_dir=tmp_path / "data", database_url=f"sqlite:///{path}", log_level="warning")
+    settings = Settings(
+        data_dir=tmp_path / "data", database_url=f"sqlite:///{path}", log_level="warning", rewrite_minutes=0
+    )
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         wait_until_ready(client)
         yield client

@@ -81,8 +81,9 @@ async def known_caller(request: Request) -> Caller:
     return found
 
 
-def permitted(scope: Scope) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that counts a request and raises TooManyRequests, or NotAllowed for a key of a lesser scope."""
+def permitted(scope: Scope, *, everywhere: bool = False) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that counts a request and raises TooManyRequests, or NotAllowed for a key of a lesser scope, or of
+    one collection where it must be for all."""
 
     async def check(request: Request, caller: Annotated[Caller, Depends(known_caller)]) -> Caller:
         throttle: Throttle = request.state.throttle
@@ -90,6 +91,8 @@ def permitted(scope: Scope) -> Callable[..., Awaitable[Caller]]:
         throttle.take(caller, kind, request.scope[ANSWER_HEADERS])
         if not caller.scope.covers(scope):
             raise NotAllowed(f"this needs a key with the scope {scope.value!r}; this one has {caller.scope.value!r}")
+        if everywhere and caller.collection is not None:
+            raise NotAllowed(f"this key is for the collection {caller.collection!r}; this needs one for all")
         return caller
 
     return check

@@ -28,6 +28,7 @@ WORK = {  # what goes through admission
     ("POST", "/query"): Lane.QUERY, ("POST", "/embed"): Lane.QUERY, ("POST", "/compare"): Lane.QUERY,
     ("POST", "/gallery"): Lane.BULK,
 }  # fmt: skip
+FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 READS = ("GET", "HEAD", "OPTIONS")
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -51,7 +52,8 @@ class Guard:
 
     def __init__(
         self, app: ASGIApp, *, telemetry: Telemetry, allowed_hosts: set[str] | None,
-        allowed_origins: Collection[str], max_body_bytes: int, max_bodies_bytes: int, body_timeout_s: float,
+        allowed_origins: Collection[str], asks_for_keys: bool, max_body_bytes: int, max_bodies_bytes: int,
+        body_timeout_s: float,
     ) -> None:  # fmt: skip
         """`allowed_hosts` are the names this service may be called by; None where any may be used. Pages of
         `allowed_origins` may call it from other sites."""
@@ -59,6 +61,7 @@ class Guard:
         self._telemetry = telemetry
         self._allowed_hosts = allowed_hosts
         self._allowed_origins = allowed_origins
+        self._asks_for_keys = asks_for_keys
         self._max_body_bytes = max_body_bytes
         self._max_bodies_bytes = max_bodies_bytes
         self.body_timeout_s = body_timeout_s
@@ -106,6 +109,11 @@ class Guard:
             unquote_to_bytes(scope.get("raw_path", b"") + scope["query_string"]).decode()
         except UnicodeDecodeError as error:
             raise BadInput("the address is not UTF-8") from error
+        if not self._asks_for_keys and any(name in headers for name in FORWARDED):
+            raise NotAllowed(
+                "this came through a proxy, and no key is asked for on loopback: set REAPPEAR_AUTH=on and "
+                "REAPPEAR_ADMIN_KEY_FILE where others can reach the proxy"
+            )
         host = headers.get("host", "")
         if self._allowed_hosts is not None and _host_name(host) not in self._allowed_hosts:
             raise NotAllowed(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from service.api.access import permitted
 from service.api.openapi import PROBLEMS
 from service.domain import Scope
+from service.flows import lookup
 from service.flows.parts import Parts
 from service.flows.readiness import Readiness
 from service.telemetry import Telemetry
@@ -73,10 +74,11 @@ async def live() -> Alive:
 
 @open_router.get("/readyz", openapi_extra={"security": []})
 async def ready(request: Request) -> Ready:
-    """200 once the index is loaded; 503 with the reason before, and where it must not be used."""
+    """200 once the index is loaded and while the database answers; 503 with the reason else."""
     readiness: Readiness = request.state.readiness
     readiness.check()
     parts: Parts = request.state.parts
+    await lookup.check_database(parts)
     return Ready(crops=len(parts.galleries), generation=parts.galleries.generation)
 
 

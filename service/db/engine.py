@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Semaphore
 from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.errors import DatabaseDown, DatabaseRefused, Overloaded
 
@@ -29,10 +31,11 @@ BUSY_TIMEOUT_S = 5
 REWRITE_TIMEOUT_MS = 100  # writes wait meanwhile
 CLAIM = 0x52454150  # the number of the advisory lock
 CLAIM_TRIES, CLAIM_WAIT_S = 25, 0.2
-OLDER_TRANSACTIONS = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-    "AND xact_start < now() - interval '10 seconds'"
+OPEN_TRANSACTIONS = (
+    "SELECT pid, xact_start FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND backend_type = 'client backend' AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL)"
 )
+OLDER_TRIES, OLDER_WAIT_S = 50, 0.1
 TEXT_INDEXES = (  # a page of an index keeps what a VACUUM took out until something else needs the place
     "ix_attributes_key_text", "ix_attributes_key_number", "pk_idempotency", "uq_identities_collection_id_external_id",
 )  # fmt: skip
@@ -57,6 +60,7 @@ class Database:
         self.dialect = parsed.get_backend_name()
         self._writing = make_engine(parsed, pool_size=1, read_only=False)
         self._reading = make_engine(parsed, pool_size=readers, read_only=True)
+        self._tending = make_engine(parsed, pool_size=1, read_only=True)  # connects only to rewrite, on PostgreSQL
         if self.dialect == "postgresql":
             event.listen(self._writing, "connect", _take)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="read")
@@ -93,22 +97,25 @@ class Database:
         except _Taken as error:
             raise DatabaseRefused(f"{error}; stop it, or set another REAPPEAR_DATABASE_URL") from error
 
-    def rewrite(self) -> bool:
-        """Overwrite what removed rows left: SQLite's write-ahead log is moved into the file and cut to nothing (free
-        pages were overwritten before, by secure_delete); PostgreSQL's dead rows are vacuumed, and indexes that hold
-        texts made anew. False where a reader is in the way. Raises DatabaseDown."""
+    def rewrite(self, *, all_of_it: bool = True) -> bool:
+        """Overwrite what removed rows left. SQLite's write-ahead log is moved into the file and cut to nothing; with
+        `all_of_it` the file is made anew before, because secure_delete overwrites rows, and not the copies that stay
+        behind where a page was balanced. PostgreSQL's dead rows are vacuumed, and indexes that hold texts made anew.
+        False where a reader is in the way. Raises DatabaseDown."""
         with translated():
             if self.dialect == "postgresql":
-                with self._reading.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                with self._tending.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     return _rewrite_postgresql(connection)
             raw = self._writing.raw_connection()
             try:
                 cursor = raw.cursor()
+                if all_of_it:
+                    cursor.execute("VACUUM")
                 cursor.execute(f"PRAGMA busy_timeout={REWRITE_TIMEOUT_MS}")
                 (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
                 return not busy
-            except sqlite3.OperationalError as error:  # the driver's own: SQLAlchemy is not in between
+            except sqlite3.DatabaseError as error:  # the driver's own: SQLAlchemy is not in between
                 raise DatabaseDown(_explain(error)) from error
             finally:
                 raw.close()
@@ -126,19 +133,26 @@ class Database:
         """Let readings finish and close all connections, the writing one last: it alone checkpoints."""
         self._threads.shutdown()
         self._reading.dispose()
+        self._tending.dispose()
         self._writing.dispose()
 
 
 def _rewrite_postgresql(connection: Connection) -> bool:
-    """Rows that an older transaction may still see survive a VACUUM, so it waits for those. A REINDEX in which the
-    service dies leaves nothing behind, unlike a concurrent one; nobody waits for its lock for long."""
-    if connection.exec_driver_sql(OLDER_TRANSACTIONS).scalar_one():
+    """Rows that an older transaction may still see survive a VACUUM, so those open now must end first. A REINDEX in
+    which the service dies leaves nothing behind, unlike a concurrent one; it waits for its lock, and lets others wait
+    behind it, for a second at most."""
+    older = set(connection.exec_driver_sql(OPEN_TRANSACTIONS).tuples())
+    for _ in range(OLDER_TRIES):
+        older &= set(connection.exec_driver_sql(OPEN_TRANSACTIONS).tuples())
+        if not older:
+            break
+        time.sleep(OLDER_WAIT_S)
+    else:
         return False
     connection.exec_driver_sql("VACUUM")
-    connection.exec_driver_sql("SET lock_timeout = '5s'")
+    connection.exec_driver_sql("SET lock_timeout = '1s'")
     for index in TEXT_INDEXES:
         connection.exec_driver_sql(f"REINDEX INDEX {index}")
-    connection.exec_driver_sql("RESET lock_timeout")
     return True
 
 
@@ -176,6 +190,7 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
 
         return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
+    os.environ.setdefault("SQLITE_TMPDIR", str(Path(url.database or "").absolute().parent))  # a VACUUM needs room
     path, first = url.database or "", list[tuple[int, int] | None]()  # the file that the first connection opened
 
     @event.listens_for(engine, "connect")
@@ -236,6 +251,8 @@ def translated() -> Iterator[None]:
     """Turn a database that does not answer, is full or is gone into DatabaseDown."""
     try:
         yield
+    except PoolTimeout as error:
+        raise DatabaseDown("all connections to the database have been busy for long; try again") from error
     except (OperationalError, InterfaceError) as error:
         log.exception("the database failed")
         raise DatabaseDown(_explain(error.orig)) from error

@@ -173,9 +173,11 @@ def _stacked(connection: Connection, query: Select[Any]) -> VectorArray:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Crops that are about to go: their ids, lowest first, and how many pictures were put in the outbox."""
+    """Crops that are about to go: their ids, lowest first, how many vectors go with them, and how many pictures were
+    put in the outbox."""
 
     crops: list[int]
+    vectors: int
     pictures: int
 
 
@@ -232,7 +234,8 @@ def _take(connection: Connection, where: Any) -> Taken:
     if pictures:
         connection.execute(insert(outbox), pictures)
     erase_rows(connection, "crop", crops, where)
-    return Taken([int(row.id) for row in rows], len(pictures))
+    found = select(func.count()).select_from(vectors.join(crops)).where(where)
+    return Taken([int(row.id) for row in rows], connection.execute(found).scalar_one(), len(pictures))
 
 
 def _as_crop(row: Row[Any]) -> Crop:

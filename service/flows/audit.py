@@ -2,18 +2,21 @@
 a second, so that no query waits for a disk. A crash may lose the last second of reads, never a write."""
 
 import asyncio
+import logging
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from service.db.audit import add_entries
 from service.domain import AuditEntry
-from service.errors import Overloaded
+from service.errors import Overloaded, ReappearError
 from service.flows.writer import Job, Writer
 from service.telemetry import request_id
 
 caller: ContextVar[str] = ContextVar("caller", default="service")  # the key's id while a request is at hand
-ROWS_AT_ONCE = 5_000
+WEIGHT_AT_ONCE = 10_000
+
+log = logging.getLogger(__name__)
 
 
 def entry(action: str, collection: str | None, subjects: Iterable[str] = ()) -> AuditEntry:
@@ -25,13 +28,19 @@ def _adding(entries: Sequence[AuditEntry]) -> Job[None]:
     return lambda connection, changes: add_entries(connection, entries)
 
 
+def _weight(one: AuditEntry) -> int:
+    return 1 + len(one.subjects)
+
+
 class Audit:
     """Reads that are not yet written down."""
 
     def __init__(self, writer: Writer, *, max_waiting: int) -> None:
+        """`max_waiting` reads and people in them, together, wait to be written."""
         self._writer = writer
         self._max_waiting = max_waiting
         self._waiting: list[AuditEntry] = []
+        self._weight = 0  # of all that wait: a read of a thousand people weighs as much as a thousand reads
         self._writing: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -40,9 +49,10 @@ class Audit:
 
     def saw(self, action: str, collection: str | None, subjects: Iterable[str] = ()) -> None:
         """Note a read. Raises Overloaded where so many wait that one could be lost: then nothing is shown."""
-        if len(self._waiting) >= self._max_waiting:
+        if self._weight >= self._max_waiting:
             raise Overloaded("reads cannot be written to the audit log at the moment, so none are answered")
         self._waiting.append(entry(action, collection, subjects))
+        self._weight += _weight(self._waiting[-1])
 
     async def flush(self) -> None:
         """Write down what waits; who comes while another does waits for the same, so that each read is written once.
@@ -52,10 +62,23 @@ class Audit:
                 self._writing = asyncio.create_task(self._write_some())
             await asyncio.shield(self._writing)  # who leaves does not take it along
 
+    async def close(self) -> None:
+        """Write down what waits, at the end; what the database does not take is lost, and the log says how much."""
+        try:
+            await self.flush()
+        except ReappearError:
+            log.critical("%d reads are lost for the audit log: the database does not take them", len(self._waiting))
+
     async def _write_some(self) -> None:
-        taken = self._waiting[:ROWS_AT_ONCE]
+        taken, weight = [], 0
+        for one in self._waiting:
+            taken.append(one)
+            weight += _weight(one)
+            if weight >= WEIGHT_AT_ONCE:
+                break
         try:
             await self._writer.write(_adding(taken))
             del self._waiting[: len(taken)]
+            self._weight -= weight
         finally:
             self._writing = None

@@ -3,10 +3,11 @@ answers whose time is over."""
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from service.db.outbox import known_pictures
-from service.errors import NotReady, ReappearError
+from service.errors import NotReady
 from service.flows import retention
 from service.flows.keys import load_keys
 from service.flows.outbox import empty_outbox
@@ -24,23 +25,26 @@ async def keep_house(parts: Parts, ready: Callable[[], None], every_s: float) ->
         await asyncio.sleep(every_s)
         try:
             ready()
-            await put_right(parts)
         except NotReady:
             continue
-        except (ReappearError, OSError):
-            log.exception("housekeeping will be tried again")
+        await put_right(parts)
 
 
 async def put_right(parts: Parts) -> None:
     """Bring index and keys up to date, settle doubtful pictures, remove what has had its time, unlink and overwrite
-    what is removed, drop old answers."""
-    await parts.writer.catch_up()
-    await settle_doubtful(parts)
-    await load_keys(parts)
-    await retention.apply(parts)
-    await empty_outbox(parts)
-    await parts.rewriting.catch_up(parts.database, parts.writer)
-    await parts.writer.write(lambda connection, changes: parts.repeats.forget(connection))
+    what is removed, drop old answers. What fails does not keep the rest from being done."""
+    steps: dict[str, Callable[[], Awaitable[object]]] = {
+        "index": parts.writer.catch_up, "doubtful pictures": partial(settle_doubtful, parts),
+        "keys": partial(load_keys, parts), "retention": partial(retention.apply, parts),
+        "outbox": partial(empty_outbox, parts),
+        "rewriting": partial(parts.rewriting.catch_up, parts.database, parts.writer),
+        "answers": lambda: parts.writer.write(lambda connection, changes: parts.repeats.forget(connection)),
+    }  # fmt: skip
+    for name, step in steps.items():
+        try:
+            await step()
+        except Exception:
+            log.exception("housekeeping of %s will be tried again", name)
 
 
 async def keep_audit(parts: Parts) -> None:
@@ -49,7 +53,7 @@ async def keep_audit(parts: Parts) -> None:
         await asyncio.sleep(FLUSH_EVERY_S)
         try:
             await parts.audit.flush()
-        except ReappearError:
+        except Exception:
             log.exception("reads are kept for the audit log until they can be written")
 
 

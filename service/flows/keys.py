@@ -64,8 +64,8 @@ async def revoke(parts: Parts, key: str) -> ApiKey:
         add_entries(connection, [done])
         return revoked
 
+    parts.keys.drop(key)  # first: where the outcome stays unknown it is better closed, until housekeeping knows
     revoked = (await parts.writer.write(job)).value
-    parts.keys.drop(key)
     await unlink(parts)
     return revoked
 

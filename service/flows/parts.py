@@ -8,6 +8,7 @@ from service.domain import PictureStore, Thresholds
 from service.embedding.embedder import Embedder
 from service.flows.admission import Admission
 from service.flows.audit import Audit
+from service.flows.clock import Clock
 from service.flows.keyring import KeyRing
 from service.flows.pictures import PictureReader
 from service.flows.repeats import Repeats
@@ -45,6 +46,7 @@ class Parts:
     gate: QualityGate
     model: Model
     audit: Audit
+    clock: Clock
     keys: KeyRing
     tombstones: Tombstones
     rewriting: Rewriting

@@ -19,4 +19,4 @@ class Readiness:
         if isinstance(error, ReappearError):
             raise NotReady(error.detail, code=error.error_code) from error
         if error is not None:
-            raise NotReady(f"the index could not be loaded: {error}; see the log", code="LOAD_FAILED") from error
+            raise NotReady("the index could not be loaded; the log says why", code="LOAD_FAILED") from error

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 from sqlalchemy import Connection
@@ -18,7 +18,6 @@ from service.errors import Conflict, DatabaseDown, NotFound, OutcomeUnknown
 from service.flows.audit import entry
 from service.flows.outbox import unlink
 from service.flows.parts import Parts
-from service.flows.rewriting import REWRITE_WITHIN
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ async def remove_crop(parts: Parts, collection: str, external_id: str, crop: int
     def job(connection: Connection, changes: ChangeLog) -> _Gone:
         home = find_collection(connection, collection).id
         identity = find_identity(connection, home, external_id).id
-        vectors = _some_vectors(connection, parts, Taken([crop], 1))
+        vectors = _some_vectors(connection, parts, Taken([crop], 1, 1))
         taken = take_crop(connection, identity, crop)
         changes.removed(home, taken.crops)
         add_entries(connection, [done])
@@ -133,8 +132,8 @@ async def _remove(parts: Parts, job: Job, then: Callable[[], None] = lambda: Non
     rewritten = parts.rewriting.done
     crops = len(gone.taken.crops)
     return Removed(
-        Counts(gone.identities, crops, crops, gone.taken.pictures), written.generation,
-        SelfQuery(crops, await _look_for(parts, gone)), rewritten, datetime.now(UTC) + REWRITE_WITHIN,
+        Counts(gone.identities, crops, gone.taken.vectors, gone.taken.pictures), written.generation,
+        SelfQuery(crops, await _look_for(parts, gone)), rewritten, parts.rewriting.deadline,
     )  # fmt: skip
 
 

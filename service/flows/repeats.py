@@ -1,11 +1,10 @@
 """Requests that may be sent twice: the same Idempotency-Key gets the same answer, and is never done twice."""
 
 import hashlib
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -14,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.db.answers import drop_answers_before, keep_answer, kept_answer
 from service.errors import Conflict
+from service.flows.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ def fingerprint(fields: dict[str, Any], pictures: list[bytes]) -> str:
 class Repeats:
     """Knows which keys are in flight here; the answers themselves are kept in the database for `keep_h` hours."""
 
-    def __init__(self, keep_h: float) -> None:
+    def __init__(self, keep_h: float, clock: Clock) -> None:
         self._keep = timedelta(hours=keep_h)
-        self._began, self._began_s = datetime.now(UTC), time.monotonic()
+        self._clock = clock
         self._in_flight: set[tuple[str, int, str]] = set()
 
     @contextmanager
@@ -62,7 +62,7 @@ class Repeats:
         if kept is None:
             return None
         known, answer, created_at = kept
-        if created_at < self._now() - self._keep:
+        if created_at < self._clock.now() - self._keep:
             return None
         if known != request.fingerprint:
             raise Conflict("this Idempotency-Key was used for another request; choose a new one", code="KEY_REUSED")
@@ -75,7 +75,7 @@ class Repeats:
         try:
             keep_answer(
                 connection, holder=request.holder, collection=request.collection, key=request.key,
-                fingerprint=request.fingerprint, identity=identity, answer=answer, now=self._now(),
+                fingerprint=request.fingerprint, identity=identity, answer=answer, now=self._clock.now(),
             )  # fmt: skip
         except IntegrityError as error:  # an earlier request, given up for lost, was committed meanwhile
             raise Conflict(
@@ -84,9 +84,4 @@ class Repeats:
 
     def forget(self, connection: Connection) -> None:
         """Drop the answers whose time is over."""
-        drop_answers_before(connection, self._now() - self._keep)
-
-    def _now(self) -> datetime:
-        """The time as this process found it and has counted on: where somebody sets the clock, no answer may be over
-        early, for its request would be done twice."""
-        return self._began + timedelta(seconds=time.monotonic() - self._began_s)
+        drop_answers_before(connection, self._clock.now() - self._keep)

@@ -48,7 +48,7 @@ async def preview(parts: Parts, at: datetime | None) -> tuple[datetime, list[Exp
 
 async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
     """Remove what has had its time; returns what went."""
-    now = datetime.now(UTC)
+    now = parts.clock.earliest()
     gone = []
     for collection in await parts.database.read(_with_expired, now):
         crops = identities = 0

@@ -1,25 +1,22 @@
-"""What removed rows leave in free pages and logs of the database is overwritten: at once where nobody reads, else soon,
-by housekeeping."""
+"""What removed rows leave in free pages and logs of the database is overwritten: the log of SQLite at once where nobody
+reads, all else by housekeeping, for the removals of a while together."""
 
 import asyncio
 import logging
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from service.db.engine import Database
-from service.errors import DatabaseDown
 from service.flows.writer import Writer
 
 log = logging.getLogger(__name__)
-
-REWRITE_WITHIN = timedelta(hours=1)  # the deadline a receipt names; housekeeping tries each minute
 
 
 class Rewriting:
     """Knows whether something waits to be overwritten, and since when."""
 
-    def __init__(self, *, gather_s: float = 0) -> None:
-        """On PostgreSQL, where it takes a while, removals of `gather_s` seconds are overwritten together."""
+    def __init__(self, gather_s: float) -> None:
+        """Removals gather for `gather_s` before they are overwritten together; 0 does it with each."""
         self._gather_s = gather_s
         self._since: float | None = time.monotonic()  # what was removed before a crash
         self._asked = True
@@ -29,6 +26,11 @@ class Rewriting:
     def done(self) -> bool:
         """Whether nothing waits."""
         return self._since is None
+
+    @property
+    def deadline(self) -> datetime:
+        """By when a removal of now is overwritten; housekeeping tries from half of the time on, each minute."""
+        return datetime.now(UTC) + timedelta(seconds=max(60, 2 * self._gather_s))
 
     @property
     def waiting_s(self) -> float:
@@ -61,9 +63,10 @@ class Rewriting:
             await asyncio.to_thread(self._rewrite, database)
 
     def _rewrite(self, database: Database) -> None:
-        removals = self._removals
+        """Never raises: it comes after a commit, which it must not make look like a failure."""
+        removals, all_of_it = self._removals, self.waiting_s >= self._gather_s
         try:
-            if database.rewrite() and self._removals == removals:
+            if database.rewrite(all_of_it=all_of_it) and all_of_it and self._removals == removals:
                 self._since = None
-        except DatabaseDown:
+        except Exception:
             log.exception("free pages and logs cannot be overwritten yet")

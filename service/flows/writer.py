@@ -82,6 +82,11 @@ class Writer:
                 raise
             self._behind = True
             raise OutcomeUnknown(f"{error.detail}. It failed during the commit; look whether it was kept") from error
+        except Exception as error:
+            if not committing:
+                raise
+            self._behind = True
+            raise OutcomeUnknown("the commit failed; look whether it was kept, and in the log") from error
         self._fail_point("after-commit-before-index")
         self._index(changes)
         self._between()

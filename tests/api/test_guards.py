@@ -101,6 +101,20 @@ def test_pages_of_other_sites_cannot_change_anything(headers: dict[str, str], al
     filled.assert_untouched()
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"])
+def test_who_comes_through_a_proxy_is_not_taken_for_this_machine(
+    header: str, filled: Filled, tmp_path: Path, sqlite_url: str
+) -> None:
+    answer = filled.client.get("/gallery", headers={header: "203.0.113.9"})
+    assert answer.status_code == 403
+    assert "REAPPEAR_AUTH=on" in answer.json()["detail"]
+    admin_key = tmp_path / "key"
+    admin_key.write_text("k" * 32)
+    with running(tmp_path / "a", sqlite_url, auth="on", admin_key_file=admin_key) as client:
+        headers = {header: "203.0.113.9", "X-API-Key": "k" * 32}
+        assert client.get("/gallery", headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("given", "echoed"),
     [
@@ -127,7 +141,9 @@ class Stage:
     def __init__(self, app: Callable[..., Awaitable[None]], **limits: float) -> None:
         self.telemetry = Telemetry()
         chosen: dict[str, Any] = {"max_body_bytes": 100, "max_bodies_bytes": 1000, "body_timeout_s": 30, **limits}
-        self.guard = Guard(app, telemetry=self.telemetry, allowed_hosts=None, allowed_origins=(), **chosen)
+        self.guard = Guard(
+            app, telemetry=self.telemetry, allowed_hosts=None, allowed_origins=(), asks_for_keys=True, **chosen
+        )
 
     async def request(self, messages: list[Message], headers: dict[str, str] | None = None) -> Message:
         """Send a body in chunks; returns the answer's status and content. Then nothing more comes, as from a client

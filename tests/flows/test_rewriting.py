@@ -19,7 +19,8 @@ class Disk:
         self.dialect = dialect
         self._outcomes = iter(outcomes)
 
-    def rewrite(self) -> bool:
+    def rewrite(self, *, all_of_it: bool) -> bool:
+        assert all_of_it, "nothing gathers here"
         return next(self._outcomes)()
 
 
@@ -45,7 +46,7 @@ def catch_up(rewriting: Rewriting, disk: Disk) -> None:
 
 
 def test_what_a_crash_left_waits_from_the_start_until_it_is_rewritten() -> None:
-    rewriting = Rewriting()
+    rewriting = Rewriting(0)
     disk = Disk("postgresql", in_the_way, down, done)
     for waits in (True, True, False):
         assert not rewriting.done
@@ -57,7 +58,7 @@ def test_what_a_crash_left_waits_from_the_start_until_it_is_rewritten() -> None:
 
 
 def test_a_removal_is_rewritten_once_asked_for_and_not_while_nobody_asks() -> None:
-    rewriting = Rewriting()
+    rewriting = Rewriting(0)
     try_now(rewriting, Disk("sqlite", done))
     assert rewriting.done
     try_now(rewriting, Disk("sqlite"))  # nobody asked
@@ -76,7 +77,7 @@ def test_a_removal_is_rewritten_once_asked_for_and_not_while_nobody_asks() -> No
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
 def test_a_removal_during_a_rewrite_is_not_taken_for_rewritten(dialect: str) -> None:
-    rewriting = Rewriting()
+    rewriting = Rewriting(0)
 
     def removed_meanwhile() -> bool:
         rewriting.ask()
