@@ -141,9 +141,9 @@ def _rewrite_postgresql(connection: Connection) -> bool:
     """Rows that an older transaction may still see survive a VACUUM, so those open now must end first. A REINDEX in
     which the service dies leaves nothing behind, unlike a concurrent one; it waits for its lock, and lets others wait
     behind it, for a second at most."""
-    older = set(connection.exec_driver_sql(OPEN_TRANSACTIONS).tuples())
+    older = set(map(tuple, connection.exec_driver_sql(OPEN_TRANSACTIONS)))
     for _ in range(OLDER_TRIES):
-        older &= set(connection.exec_driver_sql(OPEN_TRANSACTIONS).tuples())
+        older &= set(map(tuple, connection.exec_driver_sql(OPEN_TRANSACTIONS)))
         if not older:
             break
         time.sleep(OLDER_WAIT_S)

@@ -64,7 +64,8 @@ async def show_picture(parts: Parts, crop: int, sees: Callable[[str], bool]) -> 
 async def page_audit(parts: Parts, *, after: int, limit: int) -> list[tuple[int, AuditEntry]]:
     """Up to `limit` entries of the audit log with their numbers, after a position."""
     found = await parts.database.read(lambda connection: list_entries(connection, after=after, limit=limit))
-    parts.audit.saw("audit.read", None)
+    if found:
+        parts.audit.saw("audit.read", None)
     return found
 
 

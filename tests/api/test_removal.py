@@ -85,7 +85,7 @@ def tidy(client: TestClient) -> None:
 
 
 def test_nothing_of_a_removed_person_is_in_any_byte_on_disk(tmp_path: Path, sqlite_url: str) -> None:
-    with running(tmp_path / "data", sqlite_url) as client:
+    with running(tmp_path / "data", sqlite_url, rewrite_minutes=0) as client:
         wanted = enrol_zorro(client)
         client.post("/gallery", **raw(jpeg(5), identity="stays", name="Bernardo"))
         for _ in range(3):  # written again and again, as it happens
@@ -103,7 +103,7 @@ def test_nothing_of_a_removed_person_is_in_any_byte_on_disk(tmp_path: Path, sqli
 
 @pytest.mark.parametrize("way", ["crop", "collection", "retention"])
 def test_other_ways_to_remove_leave_no_byte_either(way: str, tmp_path: Path, sqlite_url: str) -> None:
-    with running(tmp_path / "data", sqlite_url) as client:
+    with running(tmp_path / "data", sqlite_url, rewrite_minutes=0) as client:
         client.post("/collections", json={"name": "going"})
         place = {"collection": "going", "identity": "p-zorro", "camera": CAMERA}
         crop = client.post("/gallery", **raw(jpeg(1), **place, expires_at="2127-01-01T00:00:00Z")).json()["accepted"][0]
@@ -122,7 +122,7 @@ def test_other_ways_to_remove_leave_no_byte_either(way: str, tmp_path: Path, sql
 
 def test_nobody_is_left_in_the_pages_of_a_large_database(tmp_path: Path, sqlite_url: str) -> None:
     """Where pages were split and filled many times before, and rows moved from one to another."""
-    with running(tmp_path / "data", sqlite_url) as client:
+    with running(tmp_path / "data", sqlite_url, rewrite_minutes=0) as client:
         parts = parts_of(client)
         people = 300
         with parts.database.begin() as connection:
@@ -216,7 +216,7 @@ def waiting_s(client: TestClient) -> float:
 def test_a_reader_in_the_way_delays_the_rewriting_and_housekeeping_does_it_later(
     tmp_path: Path, sqlite_url: str
 ) -> None:
-    with running(tmp_path / "data", sqlite_url) as client:
+    with running(tmp_path / "data", sqlite_url, rewrite_minutes=0) as client:
         wanted = enrol_zorro(client)
         tidy(client)
         assert waiting_s(client) == 0
