@@ -39,7 +39,7 @@ from service.flows.keyring import KeyRing
 from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
 from service.flows.readiness import Readiness
-from service.flows.reconcile import check_vectors, load_galleries, settle_files
+from service.flows.reconcile import check_vectors, load_galleries, settle_files, take_in_reads
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
 from service.flows.searcher import Searcher
@@ -52,6 +52,7 @@ from service.index.gallery import Galleries
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
 from service.store.tombstones import TOMBSTONE_FILE, Tombstones
+from service.store.unwritten import UNWRITTEN_FILE, UnwrittenReads
 from service.telemetry import Telemetry, configure_logging
 
 log = logging.getLogger(__name__)
@@ -195,6 +196,7 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
         model_id = ensure_model(connection, manifest.name, manifest.sha256, manifest.output.dim)
         uuid = database_uuid(connection)
     lock.claim_for(uuid)
+    take_in_reads(database, UnwrittenReads(settings.data_dir / UNWRITTEN_FILE))
     store = FolderStore(settings.data_dir / "pictures")
     stack.callback(store.close)
     thresholds = Thresholds(manifest.thresholds.match, manifest.thresholds.possible)
@@ -230,7 +232,7 @@ def _assemble(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
-    clock = Clock()
+    clock, unwritten = Clock(), UnwrittenReads(settings.data_dir / UNWRITTEN_FILE)
     rewriting = Rewriting(settings.rewrite_minutes * 60)
     writer = Writer(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
@@ -243,7 +245,7 @@ def _assemble(
         store=store, admission=Admission(settings.max_waiting), 
         repeats=Repeats(settings.idempotency_hours, clock), clock=clock,
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
-        audit=Audit(writer, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
+        audit=Audit(writer, unwritten, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
         tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting,
         doubtful=set(), fail_point=fail_point,
     )  # fmt: skip

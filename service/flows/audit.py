@@ -11,6 +11,7 @@ from service.db.audit import add_entries
 from service.domain import AuditEntry
 from service.errors import Overloaded, ReappearError
 from service.flows.writer import Job, Writer
+from service.store.unwritten import UnwrittenReads
 from service.telemetry import request_id
 
 caller: ContextVar[str] = ContextVar("caller", default="service")  # the key's id while a request is at hand
@@ -35,9 +36,10 @@ def _weight(one: AuditEntry) -> int:
 class Audit:
     """Reads that are not yet written down."""
 
-    def __init__(self, writer: Writer, *, max_waiting: int) -> None:
+    def __init__(self, writer: Writer, unwritten: UnwrittenReads, *, max_waiting: int) -> None:
         """`max_waiting` reads and people in them, together, wait to be written."""
         self._writer = writer
+        self._unwritten = unwritten
         self._max_waiting = max_waiting
         self._waiting: list[AuditEntry] = []
         self._weight = 0  # of all that wait: a read of a thousand people weighs as much as a thousand reads
@@ -63,11 +65,15 @@ class Audit:
             await asyncio.shield(self._writing)  # who leaves does not take it along
 
     async def close(self) -> None:
-        """Write down what waits, at the end; what the database does not take is lost, and the log says how much."""
+        """Write down what waits, at the end; what the database does not take is kept for the next start."""
         try:
             await self.flush()
         except ReappearError:
-            log.critical("%d reads are lost for the audit log: the database does not take them", len(self._waiting))
+            log.exception("reads are kept beside the database for the audit log")
+            try:
+                await asyncio.to_thread(self._unwritten.keep, self._waiting)
+            except OSError:
+                log.critical("%d reads are lost for the audit log: the disk does not take them", len(self._waiting))
 
     async def _write_some(self) -> None:
         taken, weight = [], 0

@@ -4,6 +4,7 @@ import logging
 
 from sqlalchemy import Connection
 
+from service.db.audit import add_entries
 from service.db.changes import all_vectors, crops_without_vector, current_generation, models_in_use
 from service.db.copying import hold_still
 from service.db.engine import Database
@@ -14,6 +15,7 @@ from service.domain import PictureStore
 from service.errors import NotReady
 from service.index.gallery import Galleries
 from service.store.tombstones import Tombstones
+from service.store.unwritten import UnwrittenReads
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,15 @@ def settle_files(database: Database, store: PictureStore, tombstones: Tombstones
             "settled pictures",
             extra={"published": len(known), "dropped": len(staged) - len(known), "unlinked": len(gone)},
         )
+
+
+def take_in_reads(database: Database, unwritten: UnwrittenReads) -> None:
+    """Write reads to the audit log that the database would not take before a stop. Raises DatabaseDown."""
+    entries = unwritten.read()
+    if entries:
+        with database.begin() as connection:
+            add_entries(connection, entries)
+        unwritten.drop()
 
 
 def check_vectors(connection: Connection, model: int, version: str) -> None:
