@@ -104,7 +104,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
     app = FastAPIOffline(**about) if settings.docs else FastAPI(**about, docs_url=None, openapi_url=None)
     _add_routes(app, settings)
     answer_errors(app)
-    describe(app)
+    describe(app, asks_for_keys=settings.keys_required)
     named = _named(settings.allowed_hosts)
     if settings.cors_origins:
         app.add_middleware(

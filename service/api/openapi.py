@@ -58,7 +58,7 @@ def json_content(schema: type[BaseModel]) -> dict[str, Any]:
     return {"schema": _inlined(document, definitions)}
 
 
-def describe(app: FastAPI) -> None:
+def describe(app: FastAPI, *, asks_for_keys: bool) -> None:
     """Make the document once, when first asked for, without FastAPI's own 422, which nothing here answers."""
 
     def document() -> dict[str, Any]:
@@ -70,7 +70,7 @@ def describe(app: FastAPI) -> None:
                     if "HTTPValidationError" in str(answer):
                         del operation["responses"]["422"]
             made["components"]["securitySchemes"] = SCHEMES
-            made["security"] = [{name: []} for name in SCHEMES]
+            made["security"] = [*([] if asks_for_keys else [{}]), *({name: []} for name in SCHEMES)]
             for unused in ("HTTPValidationError", "ValidationError"):
                 made["components"]["schemas"].pop(unused, None)
             app.openapi_schema = made

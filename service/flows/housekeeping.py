@@ -19,15 +19,20 @@ FLUSH_EVERY_S = 0.5
 
 
 async def keep_house(parts: Parts, ready: Callable[[], None], every_s: float) -> None:
-    """Put things right every so often, until cancelled; not while `ready` raises NotReady. What fails is logged and
-    tried again."""
+    """Put things right every so often, until cancelled, which lets a round end first; not while `ready` raises
+    NotReady."""
     while True:
         await asyncio.sleep(every_s)
         try:
             ready()
         except NotReady:
             continue
-        await put_right(parts)
+        round_of_it = asyncio.ensure_future(put_right(parts))
+        try:
+            await asyncio.shield(round_of_it)
+        except asyncio.CancelledError:
+            await round_of_it  # nothing may go on in a thread once its database is closed
+            raise
 
 
 async def put_right(parts: Parts) -> None:

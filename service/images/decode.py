@@ -22,6 +22,9 @@ UPRIGHT = {  # how each EXIF orientation is turned upright
 }  # fmt: skip
 
 
+MAX_SIDE = 16_384  # resizing takes memory by the side, not the area: 1 × 25 million pixels took 0.7 GB
+
+
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
     """What a picture may cost before it is decoded."""
@@ -118,6 +121,8 @@ def _as_rgb(picture: Image.Image) -> ImageArray:
 def _check_pixels(width: int, height: int, limits: PictureLimits) -> None:
     if width * height > limits.max_pixels:
         raise _too_many_pixels(limits, f"{width}×{height}")
+    if max(width, height) > MAX_SIDE:
+        raise PictureTooLarge(f"the picture is {width}×{height}; no side may be over {MAX_SIDE:,} pixels; scale it")
 
 
 def _too_many_pixels(limits: PictureLimits, size: str = "too many") -> PictureTooLarge:

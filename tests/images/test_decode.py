@@ -346,3 +346,9 @@ def test_a_box_cuts_exactly_its_pixels_and_they_survive_being_stored(box: Box) -
 def test_a_box_that_leaves_the_image_is_refused(box: Box) -> None:
     with pytest.raises(BoxOutside, match="64×96"):
         cut(flag(), box)
+
+
+@pytest.mark.parametrize("size", [(1, 16_385), (16_385, 1)], ids=["wide", "high"])
+def test_a_side_that_would_take_memory_out_of_all_proportion_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(PictureTooLarge, match="no side may be over 16,384"):
+        decode(encode(np.zeros((*size, 3), np.uint8), "PNG"), LIMITS)
