@@ -88,7 +88,7 @@ def test_the_name_of_the_file_is_synced_also_where_somebody_else_has_just_made_i
 ) -> None:
     """Another thread, which has not synced it yet, or a process that was killed before it could."""
     synced: list[Path] = []
-    monkeypatch.setattr("service.store.tombstones.sync_folder", synced.append)
+    monkeypatch.setattr("service.store.lines.sync_folder", synced.append)
     (tmp_path / "erasures.jsonl").touch()
     Tombstones(tmp_path / "erasures.jsonl").append([stone(7)])
     assert synced == [tmp_path]
