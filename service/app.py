@@ -196,13 +196,14 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
         model_id = ensure_model(connection, manifest.name, manifest.sha256, manifest.output.dim)
         uuid = database_uuid(connection)
     lock.claim_for(uuid)
-    take_in_reads(database, UnwrittenReads(settings.data_dir / UNWRITTEN_FILE))
+    unwritten = UnwrittenReads(settings.data_dir / UNWRITTEN_FILE)
+    take_in_reads(database, unwritten)
     store = FolderStore(settings.data_dir / "pictures")
     stack.callback(store.close)
     thresholds = Thresholds(manifest.thresholds.match, manifest.thresholds.possible)
     model = Model(model_id, manifest.version, manifest.output.dim, thresholds)
     ring = _key_ring(settings, database)
-    parts = _assemble(settings, telemetry, fail_point, stack, database, store, network, model, ring)
+    parts = _assemble(settings, telemetry, fail_point, stack, database, store, network, model, ring, unwritten)
     readiness = _load(database, parts, stack)
     about = health.About(
         version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
@@ -217,6 +218,7 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
 def _assemble(
     settings: Settings, telemetry: Telemetry, fail_point: Callable[[str], None], stack: ExitStack,
     database: Database, store: FolderStore, network: OnnxModel, model: Model, ring: KeyRing,
+    unwritten: UnwrittenReads,
 ) -> Parts:  # fmt: skip
     """Put the moving parts together; each is told to finish its work when the stack unwinds."""
     tune_faiss()
@@ -232,7 +234,7 @@ def _assemble(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
-    clock, unwritten = Clock(), UnwrittenReads(settings.data_dir / UNWRITTEN_FILE)
+    clock = Clock()
     rewriting = Rewriting(settings.rewrite_minutes * 60)
     writer = Writer(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
@@ -242,7 +244,7 @@ def _assemble(
         stack.callback(close)
     return Parts(
         database=database, writer=writer, galleries=galleries, embedder=embedder, searcher=searcher, reader=reader,
-        store=store, admission=Admission(settings.max_waiting), 
+        store=store, admission=Admission(settings.max_waiting),
         repeats=Repeats(settings.idempotency_hours, clock), clock=clock,
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
         audit=Audit(writer, unwritten, max_waiting=MAX_UNWRITTEN_READS), keys=ring,

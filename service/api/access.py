@@ -64,8 +64,7 @@ class Access:
 
     def to_all(self) -> Parts:
         """The parts, for what concerns all collections. Raises NotAllowed for a key of one."""
-        if self.caller.collection is not None:
-            raise NotAllowed(f"this key is for the collection {self.caller.collection!r}; this needs one for all")
+        _check_for_all(self.caller)
         return self.parts
 
     def sees(self, collection: str) -> bool:
@@ -91,8 +90,8 @@ def permitted(scope: Scope, *, everywhere: bool = False) -> Callable[..., Awaita
         throttle.take(caller, kind, request.scope[ANSWER_HEADERS])
         if not caller.scope.covers(scope):
             raise NotAllowed(f"this needs a key with the scope {scope.value!r}; this one has {caller.scope.value!r}")
-        if everywhere and caller.collection is not None:
-            raise NotAllowed(f"this key is for the collection {caller.collection!r}; this needs one for all")
+        if everywhere:
+            _check_for_all(caller)
         return caller
 
     return check
@@ -105,6 +104,11 @@ def _needs(scope: Scope) -> Callable[..., Awaitable[Access]]:
         return Access(request.state.parts, caller)
 
     return check
+
+
+def _check_for_all(caller: Caller) -> None:
+    if caller.collection is not None:
+        raise NotAllowed(f"this key is for the collection {caller.collection!r}; this needs one for all")
 
 
 def _token(headers: Headers) -> str | None:

@@ -10,7 +10,7 @@ from service.api.access import Administers
 from service.api.bodies import parse, read_json
 from service.api.fields import CollectionName, Label, Moment
 from service.api.openapi import PROBLEMS, json_body
-from service.domain import ApiKey, Scope
+from service.domain import Scope
 from service.flows import keys
 
 router = APIRouter(prefix="/keys", tags=["keys"], responses=PROBLEMS)
@@ -85,14 +85,10 @@ async def make_key(request: Request, access: Administers) -> MadeKey:
     """Make a key. To rotate one make the next, hand it over, and revoke the old."""
     new = parse(NewKey, await read_json(request))
     made, token = await keys.make_key(access.to_all(), keys.NewKey(**dict(new)))
-    return MadeKey(**_shown(made), token=token)
+    return MadeKey(**Key.model_validate(made).model_dump(), token=token)
 
 
 @router.delete("/{key}")
 async def revoke_key(access: Administers, key: Annotated[str, Path(max_length=64, examples=["0f3c9a2b7d04"])]) -> Key:
     """Revoke a key: from the answer on it opens nothing, in restored backups neither."""
     return Key.model_validate(await keys.revoke(access.to_all(), key))
-
-
-def _shown(key: ApiKey) -> dict[str, object]:
-    return Key.model_validate(key).model_dump()

@@ -190,8 +190,8 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
 
         return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
-    os.environ.setdefault("SQLITE_TMPDIR", str(Path(url.database or "").absolute().parent))  # a VACUUM needs room
-    path, first = url.database or "", list[tuple[int, int] | None]()  # the file that the first connection opened
+    path, first = Path(url.database or ""), list[tuple[int, int] | None]()  # the file that the first connection opened
+    os.environ.setdefault("SQLITE_TMPDIR", str(path.absolute().parent))  # a VACUUM needs room
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: object) -> None:
@@ -237,10 +237,10 @@ def _take(connection: Any, record: object) -> None:
     raise _Taken("another service uses this database")
 
 
-def _file_at(path: str) -> tuple[int, int] | None:
+def _file_at(path: Path) -> tuple[int, int] | None:
     """Which file that is now: its device and inode, or None where there is none."""
     try:
-        found = os.stat(path)  # noqa: PTH116
+        found = path.stat()
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino

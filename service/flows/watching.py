@@ -29,9 +29,13 @@ def watch_service(telemetry: Telemetry, parts: Parts, readiness: Readiness, data
     for name, meaning, read in gauges:
         telemetry.watch(name, meaning, read)
     for pool, state in parts.database.connections():
-        telemetry.watch_connections(pool, state, lambda at=(pool, state): parts.database.connections()[at])  # type: ignore[misc]
+        telemetry.watch_connections(pool, state, partial(_connections, parts, pool, state))
     for batcher in (parts.embedder.batcher, parts.searcher.batcher, parts.writer.batcher):
         telemetry.waiting.labels(batcher.name).set_function(partial(getattr, batcher, "waiting"))
+
+
+def _connections(parts: Parts, pool: str, state: str) -> float:
+    return parts.database.connections()[pool, state]
 
 
 def _is_ready(readiness: Readiness) -> float:
