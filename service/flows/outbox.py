@@ -8,17 +8,22 @@ from sqlalchemy import Connection
 from service.db.changes import ChangeLog
 from service.db.erasures import clear_tombstones, waiting_tombstones
 from service.db.outbox import clear_outbox, waiting_pictures
+from service.domain import Tombstone
 from service.errors import OutcomeUnknown, ReappearError
 from service.flows.parts import Parts
 
 log = logging.getLogger(__name__)
 
 
+def what_waits(connection: Connection) -> tuple[list[str], dict[int, Tombstone]]:
+    """Pictures to unlink, and rows, by their number, to be told to the file."""
+    return waiting_pictures(connection), waiting_tombstones(connection)
+
+
 async def empty_outbox(parts: Parts) -> None:
     """Unlink the pictures whose rows are gone, and tell the file that outlives the database; what cannot be done now
     stays for the next time."""
-    pictures = await asyncio.to_thread(parts.database.read_now, waiting_pictures)  # `read` refuses under load
-    stones = await asyncio.to_thread(parts.database.read_now, waiting_tombstones)
+    pictures, stones = await asyncio.to_thread(parts.database.read_now, what_waits)  # `read` refuses under load
     if not pictures and not stones:
         return
     parts.fail_point("after-commit-before-unlink")

@@ -8,11 +8,12 @@ from service.db.audit import add_entries
 from service.db.changes import all_vectors, crops_without_vector, current_generation, models_in_use
 from service.db.copying import hold_still
 from service.db.engine import Database
-from service.db.erasures import clear_tombstones, waiting_tombstones
-from service.db.outbox import clear_outbox, known_pictures, waiting_pictures
+from service.db.erasures import clear_tombstones
+from service.db.outbox import clear_outbox, known_pictures
 from service.db.people import collection_ids
 from service.domain import PictureStore
 from service.errors import NotReady
+from service.flows.outbox import what_waits
 from service.index.gallery import Galleries
 from service.store.tombstones import Tombstones
 from service.store.unwritten import UnwrittenReads
@@ -27,7 +28,7 @@ def settle_files(database: Database, store: PictureStore, tombstones: Tombstones
     known = database.read_now(known_pictures, staged)
     store.publish(sorted(known))
     store.discard([name for name in staged if name not in known])
-    gone, stones = database.read_now(waiting_pictures), database.read_now(waiting_tombstones)
+    gone, stones = database.read_now(what_waits)
     if gone or stones:
         tombstones.append(list(stones.values()))
         store.unlink(gone)
