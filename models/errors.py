@@ -1,0 +1,5 @@
+"""What the model side says when it cannot go on."""
+
+
+class Refused(Exception):
+    """Input that cannot be used, named, with what to do about it; commands print it as one line."""
