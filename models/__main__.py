@@ -1,6 +1,6 @@
 """`python -m models`: draw people, train, evaluate, export.
 
-Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the reason.
+Exit status: 0 done, 1 figures or checks are not good enough, 2 the command cannot be used, 3 refused with the reason.
 """
 
 import sys
