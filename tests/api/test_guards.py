@@ -418,7 +418,6 @@ def test_a_request_for_which_there_is_no_place_is_refused_with_all_an_answer_has
         assert answer.headers.keys() - fine.headers.keys() == {"retry-after"}
         assert fine.headers.keys() <= answer.headers.keys()
     assert len({answer.headers["x-request-id"] for answer in answers}) == 3
-    assert 'reappear_refusals_total{status="503"} 3.0' in metrics
     assert 'reappear_request_seconds_count{method="POST",route="/query",status="503"} 3.0' in metrics
 
 
