@@ -1,5 +1,6 @@
 """Who is held out, and who asks."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,10 @@ def test_the_same_seed_divides_a_folder_in_the_same_way(tmp_path: Path) -> None:
     first, again, other = (read_set(source, seed=seed, share=0.4) for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+def test_a_name_that_is_no_text_is_held_out_as_any_other() -> None:
+    assert hold_out({os.fsdecode(b"\xff"), "a", "b", "c"}, 1, 0) == {os.fsdecode(b"\xff"), "a", "b", "c"}
 
 
 def test_cameras_keep_their_numbers_and_names_get_some() -> None:
