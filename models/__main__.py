@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from models.errors import Refused
+from models.people.command import people
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -16,6 +17,9 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 @app.callback()
 def models() -> None:
     """The extractor: draw people, train, evaluate, export."""
+
+
+app.command()(people)
 
 
 def main() -> None:

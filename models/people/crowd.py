@@ -93,11 +93,20 @@ def draw_scenes(seed: int, count: int, style: Style) -> list[Scene]:
     return [draw_scene(np.random.default_rng((seed, k)), style) for k in range(count)]
 
 
-def walk_past(place: Place, person: Person, style: Style, others: list[Rgba], rng: np.random.Generator) -> Rgb:
-    """One finished crop of a person at a fixed camera. People walk the place's way or back; some go anywhere."""
+def heading(place: Place, rng: np.random.Generator) -> float:
+    """Which way somebody walks, radians: the place's way or back; one in five goes anywhere."""
     usual = rng.random() < 0.8
-    yaw = place.view.yaw + rng.normal(0, 0.35) + np.pi * (rng.random() < 0.5) if usual else rng.uniform(0, 2 * np.pi)
-    cutout = pose_and_render(person, dress(person), replace(place.view, yaw=yaw), style, rng)
+    if usual:
+        return float(place.view.yaw + rng.normal(0, 0.35) + np.pi * (rng.random() < 0.5))
+    return rng.uniform(0, 2 * np.pi)
+
+
+def walk_past(
+    place: Place, person: Person, style: Style, others: list[Rgba], rng: np.random.Generator, yaw: float | None = None
+) -> Rgb:
+    """One finished crop of a person at a fixed camera, walking the way `yaw` or any that is usual there."""
+    view = replace(place.view, yaw=heading(place, rng) if yaw is None else yaw)
+    cutout = pose_and_render(person, dress(person), view, style, rng)
     return shoot(cutout, place.camera, place.scenes[rng.integers(len(place.scenes))], others, rng)
 
 
