@@ -10,6 +10,7 @@ from rich.console import Console
 
 from models.data.command import check_data
 from models.errors import Refused
+from models.people.command import people
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -20,6 +21,7 @@ def models() -> None:
 
 
 app.command("check-data")(check_data)
+app.command()(people)
 
 
 def main() -> None:
