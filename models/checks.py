@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from models.flags import Flags, check_flags
 from models.learner import Batch, Learner, make_learner
-from models.material import Material, describe, gather
+from models.material import describe, gather
+from models.watching import Image
 
 FEW = 20  # pictures to learn by heart
 ZERO = 0.05  # a loss that counts as none
@@ -37,51 +38,42 @@ def check(flags: Flags) -> list[Check]:
     torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
     material = gather(flags)
-    batch = material.batches[0]
-    found = [check_first_loss(flags, material, batch)] if flags.objective().identity else []
+    batch, identities = material.batches[0], material.identities
+    found = [check_first_loss(make_learner(flags, identities), batch, identities)] if flags.objective().identity else []
     return [
         *found,
         check_by_heart(flags, batch),
-        check_reach(flags, material, batch),
-        check_calm(flags, material),
-        *check_losses(flags),
+        check_reach(make_learner(flags, identities), batch),
+        check_calm(make_learner(flags, identities), [one.image for one in material.train.gallery[:32]]),
+        # gradients
     ]
 
 
-def check_first_loss(flags: Flags, material: Material, batch: Batch) -> Check:
+def check_first_loss(learner: Learner, batch: Batch, identities: int) -> Check:
     """Without knowledge every identity is as likely: the classifier's loss is ln(number of identities)."""
-    learner = make_learner(flags, material.identities)
     learner.prepare(0, None)
+    images, labels = (one.to(learner.device) for one in batch)
     with torch.no_grad():
-        _, parts = measure(learner, batch)
-    expected, first = math.log(material.identities), float(parts["identity"])
-    return Check(
-        "first identity loss", f"{first:.3f}", f"ln({material.identities}) = {expected:.3f} ± {NEAR:.0%}",
-        abs(first - expected) <= NEAR * expected,
-    )  # fmt: skip
+        _, parts = learner.objective(learner.embed(images), labels)
+    expected, first = math.log(identities), float(parts["identity"])
+    wanted = f"ln({identities}) = {expected:.3f} ± {NEAR:.0%}"
+    return Check("first identity loss", f"{first:.3f}", wanted, abs(first - expected) <= NEAR * expected)
 
 
-def check_by_heart(flags: Flags, batch: Batch) -> Check:
+def check_by_heart(flags: Flags, batch: Batch, patience: int = PATIENCE) -> Check:
     """A network that cannot learn 20 pictures by heart will learn nothing."""
     images, labels = few_of(batch)
-    heart = replace(
-        flags,
-        losses="identity=1",
-        smoothing=0.0,
-        erase=0.0,
-        optimiser="adamw",
-        decay=0.0,
-        steps=PATIENCE,
-        precision="fp32",
+    plain = replace(
+        flags, losses="identity=1", smoothing=0.0, erase=0.0, optimiser="adamw", decay=0.0, precision="fp32"
     )
-    learner = make_learner(heart, int(labels.max()) + 1)
+    learner = make_learner(replace(plain, steps=patience), int(labels.max()) + 1)
     total, step = math.inf, 0
-    for step in tqdm(range(PATIENCE), desc=f"learning {len(images)} pictures by heart", disable=None):
+    for step in tqdm(range(patience), desc=f"learning {len(images)} pictures by heart", disable=None):
         total = learner.learn(step, [(images, labels)], rate=HEART_RATE).total
         if total < ZERO:
             break
     measured = f"loss {total:.3f} after {step + 1} steps"
-    return Check(f"{len(images)} pictures by heart", measured, f"below {ZERO} in {PATIENCE}", total < ZERO)
+    return Check(f"{len(images)} pictures by heart", measured, f"below {ZERO} in {patience}", total < ZERO)
 
 
 def few_of(batch: Batch) -> Batch:
@@ -91,9 +83,8 @@ def few_of(batch: Batch) -> Batch:
     return images[:FEW], numbered
 
 
-def check_reach(flags: Flags, material: Material, batch: Batch) -> Check:
+def check_reach(learner: Learner, batch: Batch) -> Check:
     """Every weight that can learn gets a gradient in two steps; a part that is not wired up gets none."""
-    learner = make_learner(flags, material.identities)
     reached = set[str]()
     for step in range(2):  # two: what follows a weight that starts at 0 gets its gradient in the second
         learner.learn(step, [batch], rate=1e-4)
@@ -110,24 +101,15 @@ def weights_of(learner: Learner) -> list[tuple[str, Tensor]]:
     return [(name, weight) for name, weight in both if weight.requires_grad]
 
 
-def check_calm(flags: Flags, material: Material) -> Check:
-    """Nothing is random in validation: the same pictures give the same vectors, read again and described again."""
-    learner = make_learner(flags, material.identities)
+def check_calm(learner: Learner, images: list[Image]) -> Check:
+    """Nothing is random in validation: the same pictures, described again, give the same vectors."""
     vectors = []
     for seed in (1, 2):
         torch.manual_seed(seed)
         learner.network.train()
-        images = [one.image for one in material.train.gallery[:32]]
-        vectors.append(describe(learner.network, images, flags.device))
+        vectors.append(describe(learner.network, images, learner.flags.device))
     apart = float(abs(vectors[0] - vectors[1]).max())
-    return Check("difference of a picture's vectors, described twice", f"{apart:g}", "0", apart == 0)
-
-
-def measure(learner: Learner, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of a batch and its parts."""
-    images, labels = (one.to(learner.device) for one in batch)
-    total, parts = learner.objective(learner.embed(images), labels)
-    return total, parts
+    return Check("difference of vectors, described twice", f"{apart:g}", "0", apart == 0)
 
 
 def print_checks(checks: list[Check]) -> bool:

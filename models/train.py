@@ -50,7 +50,7 @@ from models.runs import (
 from models.watching import Watch, bin_values, open_board, show
 from service.images.preprocess import resize
 
-LOSS_EVERY = 20  # steps between notes of the loss
+LOSS_EVERY = 20  # steps between notes of the loss, fewer in a run of less than 1,000
 
 
 class Stopped(Refused):
@@ -86,7 +86,7 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
             watch = Watch() if noting else None
             loss = learner.learn(step, list(islice(loader, flags.accumulate)), watch)
             done, record.seconds = step + 1, time.monotonic() - start
-            if step % LOSS_EVERY == 0 or noting:
+            if step % min(LOSS_EVERY, 1 + flags.steps // 50) == 0 or noting:
                 note_loss(record, board, loss, done)
                 bar.set_postfix(loss=f"{loss.total:.3f}")
             if watch:
