@@ -56,8 +56,8 @@ class Learner:
         """The network that is validated and kept: the average where there is one."""
         if not self.flags.average:
             return self.network
-        network: Extractor = self.average.module
-        return network
+        assert isinstance(self.average.module, Extractor)
+        return self.average.module
 
     def learn(self, step: int, batches: list[Batch], watch: Watch | None = None, rate: float | None = None) -> Loss:
         """One update of the weights by the gradients of the batches. `rate` stands in for the schedule's.
@@ -78,7 +78,7 @@ class Learner:
                 parts[name] = parts.get(name, 0.0) + part.item() / len(batches)
             if not math.isfinite(total):
                 raise Refused(not_finite(step, total, parts, rate))
-            self.scaler.scale(loss / len(batches)).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(loss / len(batches)).backward()
             if watch:
                 watch.look(images, labels, embedded.after.detach())
         self.scaler.unscale_(self.optimiser)

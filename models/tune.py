@@ -60,8 +60,9 @@ class Axis:
     def suggest(self, trial: optuna.Trial, grid: bool) -> Value:
         """The trial's value."""
         if self.choices or grid:
-            value: Value = trial.suggest_categorical(self.name, self.points())
-            return value
+            chosen = trial.suggest_categorical(self.name, self.points())
+            assert chosen is not None
+            return chosen
         if self.whole:
             return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
@@ -255,7 +256,9 @@ def plot_values(done: list[FrozenTrial], names: list[str]) -> str:
     for axes, name in zip(plots, names, strict=False):
         tried = [trial.params[name] for trial in done]
         numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in tried)
-        axes.plot(tried if numbers else [str(one) for one in tried], [trial.value for trial in done], "o", markersize=4)
+        axes.plot(
+            tried if numbers else [str(one) for one in tried], [trial.value or 0.0 for trial in done], "o", markersize=4
+        )
         if numbers and min(tried) > 0 and max(tried) / min(tried) > 20:
             axes.set_xscale("log")
         axes.set_xlabel(option(name))

@@ -94,7 +94,7 @@ def test_a_loss_that_is_not_finite_is_refused_and_the_last_checkpoint_kept(peopl
 
 def test_a_network_that_gives_no_numbers_is_refused_in_validation(people: Path, tmp_path: Path) -> None:
     flags = replace(TINY, data=str(people), rate=1e30, optimiser="sgd", note_every=1, warm_up=0)
-    with pytest.raises(Refused, match="NaN or infinity.*lower --rate"):
+    with pytest.raises(Refused, match=r"NaN or infinity.*lower --rate"):
         train(flags, tmp_path / "run")
     assert not (tmp_path / "run" / "best.pt").exists()
 
