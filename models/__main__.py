@@ -8,6 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
+from models.data.command import check_data
 from models.errors import Refused
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -16,6 +17,9 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 @app.callback()
 def models() -> None:
     """The extractor: draw people, train, evaluate, export."""
+
+
+app.command("check-data")(check_data)
 
 
 def main() -> None:
