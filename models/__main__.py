@@ -10,6 +10,8 @@ from rich.console import Console
 
 from models.data.command import check_data
 from models.errors import Refused
+from models.evaluate_command import evaluate
+from models.thresholds import thresholds
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -20,6 +22,8 @@ def models() -> None:
 
 
 app.command("check-data")(check_data)
+app.command("evaluate")(evaluate)
+app.command("thresholds")(thresholds)
 
 
 def main() -> None:

@@ -10,14 +10,17 @@ from models.errors import Refused
 Binary = Literal["sign", "round"]
 
 
-def expand(queries: Vectors, gallery: Vectors, k: int, alpha: float = 0.0, block: int = BLOCK) -> Vectors:
+def expand(
+    queries: Vectors, gallery: Vectors, k: int, alpha: float = 0.0, own: Indexes | None = None, block: int = BLOCK
+) -> Vectors:
     """Each query (n, dim) moved towards its k nearest of the gallery (m, dim); unit vectors in and out.
 
     A neighbour weighs its similarity to the power of alpha, the query 1. alpha = 0 is average query expansion (Chum et
     al., ICCV 2007), alpha = 3 that of Radenović et al., TPAMI 2019. A neighbour of negative similarity counts as 0.
-    Raises Refused for a negative k or alpha.
+    Where queries are in the gallery, `own` (n,) says at which place; −1 is nowhere. Raises Refused for a negative k or
+    alpha.
     """
-    return towards_neighbours(queries, gallery, k, alpha, None, block)
+    return towards_neighbours(queries, gallery, k, alpha, np.full(len(queries), -1) if own is None else own, block)
 
 
 def augment_database(gallery: Vectors, k: int, alpha: float = 0.0, block: int = BLOCK) -> Vectors:
@@ -28,19 +31,17 @@ def augment_database(gallery: Vectors, k: int, alpha: float = 0.0, block: int = 
     return towards_neighbours(gallery, gallery, k, alpha, np.arange(len(gallery)), block)
 
 
-def towards_neighbours(
-    vectors: Vectors, others: Vectors, k: int, alpha: float, own: Indexes | None, block: int
-) -> Vectors:
+def towards_neighbours(vectors: Vectors, others: Vectors, k: int, alpha: float, own: Indexes, block: int) -> Vectors:
     """The weighted mean of each vector and its k nearest others, made unit length; `own` (n,) is the place of each
-    among the others, where it does not count as a neighbour."""
+    among the others (−1: nowhere), where it does not count as a neighbour."""
     if k < 0 or alpha < 0:
         raise Refused(f"expansion with k = {k} and alpha = {alpha} cannot be done; neither may be negative")
     moved = np.empty_like(vectors)
-    k = min(k, len(others) - (own is not None))
+    k = min(k, len(others) - bool((own >= 0).any()))
     for rows in row_blocks(len(vectors), len(others), block):
         distances = 1 - vectors[rows] @ others.T
-        if own is not None:
-            distances[np.arange(len(distances)), own[rows]] = np.inf
+        itself = np.flatnonzero(own[rows] >= 0)
+        distances[itself, own[rows][itself]] = np.inf
         near = nearest(distances, k)
         weights = np.maximum(1 - np.take_along_axis(distances, near, axis=1), 0) ** alpha
         moved[rows] = vectors[rows]

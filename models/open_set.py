@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.metrics import JUNK, Distances, Doubles, Ints, Mask
+from models.metrics import JUNK, Distances, Ints, Mask
 
 LARGEST_FPR = 0.1  # the ROC is exact up to here; more would keep every pair in memory
 
@@ -94,8 +94,8 @@ class Searches:
     """What queries found in a gallery of enrolled identities, all (queries,)."""
 
     identity: Ints  # whose query it is
-    own: Doubles  # distance of the nearest crop of the query's identity; infinite for a stranger
-    other: Doubles  # of the nearest crop of anyone else
+    own: Distances  # distance of the nearest crop of the query's identity; infinite for a stranger
+    other: Distances  # of the nearest crop of anyone else
 
     @property
     def mated(self) -> Mask:

@@ -11,8 +11,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from models.card import write_card
 from models.evaluate import (
     GROUPS,
@@ -25,8 +23,9 @@ from models.evaluate import (
     tabulate,
 )
 from models.export import write_manifest, write_onnx
-from models.network import Extractor
-from models.train import Flags, describe_by_network, train
+from models.flags import Flags
+from models.runs import load_run
+from models.train import describe_by_network, train
 from service.embedding.onnx_model import OnnxModel
 
 FPIR_MATCH, FPIR_POSSIBLE = 0.01, 0.1  # of strangers
@@ -50,8 +49,7 @@ def main() -> None:
 
     start = time.monotonic()
     if flags.weights:
-        network = Extractor()
-        network.load_state_dict(torch.load(flags.run / "weights.pt", weights_only=True))
+        network = load_run(flags.run)
     else:
         network = train(Flags(steps=flags.steps, identities=flags.identities), flags.run)
     run = json.loads((flags.run / "run.json").read_text())

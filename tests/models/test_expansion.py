@@ -33,7 +33,7 @@ def test_expansion_equals_a_plain_loop(seed: int, k: int, alpha: float, block: i
     rng = np.random.default_rng(seed)
     queries, gallery = unit(rng.normal(size=(4, 6))), unit(rng.normal(size=(9, 6)))
     expected = np.stack([mix(query, list(gallery), k, alpha) for query in queries])
-    assert expand(queries, gallery, k, alpha, block) == pytest.approx(expected)
+    assert expand(queries, gallery, k, alpha, block=block) == pytest.approx(expected)
 
 
 @settings(max_examples=50, deadline=None)
@@ -43,6 +43,13 @@ def test_augmentation_takes_the_others_and_never_itself(seed: int, k: int, alpha
     others = [[*gallery[:place], *gallery[place + 1 :]] for place in range(8)]
     expected = np.stack([mix(vector, rest, k, alpha) for vector, rest in zip(gallery, others, strict=True)])
     assert augment_database(gallery, k, alpha, block) == pytest.approx(expected)
+
+
+def test_a_query_that_is_in_the_gallery_is_not_its_own_neighbour() -> None:
+    gallery = unit(np.random.default_rng(4).normal(size=(6, 5)))
+    moved = expand(gallery[[2, 0]], gallery, 2, 1.0, own=np.array([2, -1]))
+    assert moved[0] == pytest.approx(mix(gallery[2], [*gallery[:2], *gallery[3:]], 2, 1.0))
+    assert moved[1] == pytest.approx(mix(gallery[0], list(gallery), 2, 1.0))
 
 
 def test_expansion_helps_where_a_person_has_many_pictures() -> None:
