@@ -3,7 +3,7 @@
 100,000 crops never lie decoded in memory: a batch at a time is read, resized, described and forgotten.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,12 +81,9 @@ def extract(model: Model, images: Images, *, flip: bool = False, batch: int = BA
     """
     if not len(images):
         raise Refused("there is no picture to describe; check the folder and its layout")
-    loader = DataLoader(
-        Resized(images, model.height, model.width), batch_size=batch, num_workers=workers, collate_fn=stack
-    )
     vectors, start = np.empty((0, 0), np.float32), 0
     with tqdm(total=len(images), desc="describing pictures", unit="crops", disable=None, leave=False) as bar:
-        for crops in loader:
+        for crops in read(model.height, model.width, images, batch, workers):
             found = unit(model.run(crops))
             if flip:
                 found = unit(found + unit(model.run(np.ascontiguousarray(crops[:, :, ::-1]))))
@@ -100,12 +97,19 @@ def extract(model: Model, images: Images, *, flip: bool = False, batch: int = BA
     return vectors
 
 
-def stack(items: list[NDArray[np.uint8] | str]) -> NDArray[np.uint8]:
-    """Pictures of one size as one array. Raises Refused with the first reason why there is none."""
+def read(height: int, width: int, images: Images, batch: int, workers: int) -> Iterator[NDArray[np.uint8]]:
+    """Batches of pictures in one size, uint8 (n, height, width, 3). Raises Refused for one that cannot be read."""
+    resized = Resized(images, height, width)
+    for crops in DataLoader(resized, batch_size=batch, num_workers=workers, collate_fn=stack):
+        if isinstance(crops, str):
+            raise Refused(crops)
+        yield crops
+
+
+def stack(items: list[NDArray[np.uint8] | str]) -> NDArray[np.uint8] | str:
+    """Pictures of one size as one array, or the first reason why there is none."""
     pictures = [item for item in items if not isinstance(item, str)]
-    if len(pictures) < len(items):
-        raise Refused(next(item for item in items if isinstance(item, str)))
-    return np.stack(pictures)
+    return np.stack(pictures) if len(pictures) == len(items) else next(item for item in items if isinstance(item, str))
 
 
 def open_model(place: str, device: Device = "cpu", provider: str = "cpu", threads: int = 2) -> Model:
@@ -180,15 +184,11 @@ def classify_training(run: Path, samples: Sequence[Sample], device: Device = "cp
     if len(identities) != len(weight):
         raise Refused(f"{run} was trained on {len(weight)} people and the training part has {len(identities)}")
     network = load_run(run, "last").to(device)
-    loader = DataLoader(
-        Resized(Files(samples), network.architecture.height, network.architecture.width),
-        batch_size=BATCH,
-        num_workers=workers,
-        collate_fn=stack,
-    )
+    crops_of = read(network.architecture.height, network.architecture.width, Files(samples), BATCH, workers)
+    batches = -(-len(samples) // BATCH)
     logits = []
     with torch.inference_mode():
-        for crops in tqdm(loader, desc="naming training pictures", disable=None, leave=False):
+        for crops in tqdm(crops_of, total=batches, desc="naming training pictures", disable=None, leave=False):
             logits.append(network.embed(torch.from_numpy(crops).to(device)).after.float().cpu() @ weight.float().T)
     labels = np.searchsorted(identities, [sample.identity for sample in samples])
     return classify(torch.cat(logits).numpy(), labels)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from models.metrics import JUNK, Distances, Ints, Mask
 
 LARGEST_FPR = 0.1  # the ROC is exact up to here; more would keep every pair in memory
+SLACK = 1.3  # times as many distances as are kept may wait before they are sifted
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Pairs:
         near = distances[~same & counts & (distances <= self.bound)]
         self.near.append(near)
         self.waiting += len(near)
-        if self.waiting > 2 * self.keep:
+        if self.waiting > SLACK * self.keep:
             self._trim()
 
     def roc(self, rates: Sequence[float]) -> list[Point]:
@@ -83,9 +84,11 @@ class Pairs:
 
     def _trim(self) -> None:
         near = np.concatenate(self.near) if self.near else np.empty(0)
+        self.near = []
         if len(near) > self.keep:
-            near = np.partition(near, self.keep - 1)[: self.keep]
+            near.partition(self.keep - 1)
             self.bound = float(near[self.keep - 1])
+            near = near[: self.keep].copy()  # a view would keep the rest
         self.near, self.waiting = [near], len(near)
 
 
