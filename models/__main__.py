@@ -8,6 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
+from models.card import card
 from models.data.command import check_data
 from models.errors import Refused
 from models.evaluate_command import evaluate
@@ -23,6 +24,7 @@ def models() -> None:
 
 app.command("check-data")(check_data)
 app.command("evaluate")(evaluate)
+app.command("card")(card)
 app.command("thresholds")(thresholds)
 
 

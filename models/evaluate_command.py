@@ -118,6 +118,7 @@ def evaluate(
             "data": exam.name,
             "command": shlex.join(["python", "-m", "models", *sys.argv[1:]]),
             "method": asdict(method),
+            "in_words": method.in_words(),
             **to_json(assessment),
             "classification": asdict(named) if named else None,
             "seconds": round(time.monotonic() - start, 1),

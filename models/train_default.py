@@ -49,7 +49,7 @@ def main() -> None:
 
     start = time.monotonic()
     if flags.weights:
-        network = load_run(flags.run)
+        network = load_run(flags.run, "last")
     else:
         network = train(Flags(steps=flags.steps, identities=flags.identities), flags.run)
     run = json.loads((flags.run / "run.json").read_text())
