@@ -213,9 +213,7 @@ def card(
         table, record = tabulate_evaluations(found), read_json(run / "run.json")
         write_card(model, record, table, IDENTITIES, manifest, decisions, by_gallery, made_by)
     except (KeyError, TypeError, IndexError) as error:
-        raise Refused(
-            f"{error} is missing in a file of another version; make run, figures and thresholds anew"
-        ) from error
+        raise Refused(f"{error} is missing in a file of another version; make run and figures anew") from error
 
 
 def decide(manifest: Manifest, by_gallery: Sequence[Threshold]) -> dict[str, float | None]:

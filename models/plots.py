@@ -22,6 +22,7 @@ p.verdict { background: #f3f6fa; border-left: 4px solid #3b6ea5; padding: .5rem 
 p.bad { background: #fdf3ee; border-left-color: #c8501e }
 table { border-collapse: collapse; font-size: .9rem }
 td, th { padding: .15rem .8rem .15rem 0; text-align: left; border-bottom: 1px solid #eee; overflow-wrap: anywhere }
+td:first-child, th:first-child { white-space: nowrap }
 svg { max-width: 100%; height: auto }
 img { max-width: 100%; image-rendering: pixelated }
 nav a { margin-right: .8rem }
@@ -110,7 +111,9 @@ def draw_lines(axes: Axes, lines: Mapping[str, tuple[Sequence[float], Sequence[f
     for name, (xs, ys) in lines.items():
         axes.plot(xs, ys, label=name, marker="o" if len(xs) < 30 else None, markersize=3, linewidth=1.4)
     axes.set_xlabel(across)
-    if 1 < len(lines) <= 12:
+    if len(lines) > 5:
+        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    elif len(lines) > 1:
         axes.legend(fontsize=8, frameon=False)
 
 

@@ -50,7 +50,7 @@ from models.runs import (
 from models.watching import Watch, bin_values, open_board, show
 from service.images.preprocess import resize
 
-LOSS_EVERY = 20  # steps between notes of the loss
+LOSS_EVERY = 20  # steps between notes of the loss, fewer in a run of less than 1,000
 
 
 class Stopped(Refused):
@@ -86,7 +86,7 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
             watch = Watch() if noting else None
             loss = learner.learn(step, list(islice(loader, flags.accumulate)), watch)
             done, record.seconds = step + 1, time.monotonic() - start
-            if step % LOSS_EVERY == 0 or noting:
+            if step % min(LOSS_EVERY, 1 + flags.steps // 50) == 0 or noting:
                 note_loss(record, board, loss, done)
                 bar.set_postfix(loss=f"{loss.total:.3f}")
             if watch:
@@ -167,7 +167,8 @@ def note_scores(
     for one in (material.train, *material.validation):
         scores = judge_set(network, one, flags.device)
         figures = {"mAP": scores.mean_ap, "rank-1": scores.rank(1), "mINP": scores.mean_inp}
-        record.scores.append((step, one.name, *(round(figures[name], 4) for name in ("mAP", "rank-1", "mINP"))))
+        mean_ap, rank, mean_inp = (round(value, 4) for value in figures.values())
+        record.scores.append((step, one.name, mean_ap, rank, mean_inp))
         tqdm.write(f"step {step}, {one.name}: mAP {scores.mean_ap:.3f}, rank-1 {scores.rank(1):.3f}")
         for name, value in figures.items():
             board.add_scalar(f"{name}/{one.name}", value, step)

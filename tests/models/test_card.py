@@ -42,13 +42,8 @@ def prepare(folder: Path, **changed: Any) -> dict[str, Any]:
         Threshold(1_000, 0.001, 0.91, 0.9, 0.92, 0.33, 0.31, 0.35, 10_000, 10_000),
     ]
     by_size = {"command": "python -m models thresholds models/default", "thresholds": [asdict(one) for one in made]}
-    figures = write(folder / "a.json", FIGURES | changed)
-    return {
-        "model": model,
-        "run": folder / "run",
-        "evaluation": [figures],
-        "thresholds": write(folder / "t.json", by_size),
-    }
+    figures, table = write(folder / "a.json", FIGURES | changed), write(folder / "t.json", by_size)
+    return {"model": model, "run": folder / "run", "evaluation": [figures], "thresholds": table}
 
 
 def test_every_figure_stands_in_it_with_its_command(tmp_path: Path) -> None:
