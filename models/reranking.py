@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import sparse  # type: ignore[import-untyped]  # ships no types
 from tqdm import tqdm
 
 from models.distances import BLOCK, Distances, Indexes, Vectors, nearest, row_blocks
