@@ -20,6 +20,7 @@ from rich.table import Table
 from models.assessment import RANKS, Assessment, assess, to_json
 from models.distances import Distances, Vectors, cosine_blocks
 from models.errors import Refused
+from models.evaluate import IDENTITIES
 from models.exam import Exam, read_exam
 from models.expansion import Binary, augment_database, binarise, expand
 from models.features import Device, classify_training, extract, open_model
@@ -67,6 +68,7 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Chooses who is held out, and who is enrolled.")] = 0,
+    identities: Annotated[int, typer.Option(min=2, help="People to draw for people:STYLE.")] = IDENTITIES,
     flip: Annotated[bool, typer.Option("--flip", help="Average each picture with its mirror image.")] = False,
     augment_database: Annotated[
         str, typer.Option(metavar="K[,ALPHA]", help="Move gallery vectors towards K neighbours.")
@@ -99,7 +101,7 @@ def evaluate(
     start = time.monotonic()
     run = Path(model) if (Path(model) / "run.json").exists() else None
     network = open_model(model, as_device(device), provider, os.cpu_count() or 1)
-    exam = read_exam(data, layout, hold_out, seed, run)
+    exam = read_exam(data, layout, hold_out, seed, run, identities)
     method = Method(
         flip, parse_k(augment_database, "--augment-database"), parse_k(expand, "--expand"),
         as_binary(binarise), parse_rerank(rerank, exam),

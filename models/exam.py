@@ -10,7 +10,7 @@ from models.assessment import Labels
 from models.data.reading import read_set
 from models.data.sample import Sample
 from models.errors import Refused
-from models.evaluate import draw_unseen
+from models.evaluate import IDENTITIES, draw_unseen
 from models.features import Files
 from models.metrics import JUNK
 from models.people import style as styles
@@ -43,15 +43,20 @@ class Exam:
 
 
 def read_exam(
-    data: str, layout: str = "auto", share: float | None = None, seed: int = 0, run: Path | None = None
+    data: str,
+    layout: str = "auto",
+    share: float | None = None,
+    seed: int = 0,
+    run: Path | None = None,
+    identities: int = IDENTITIES,
 ) -> Exam:
-    """The queries and the gallery of a folder or CSV file, or unseen people of a style for `people:STYLE`.
+    """The queries and the gallery of a folder or CSV file, or so many unseen people of a style for `people:STYLE`.
 
     Where a layout does not say who is for evaluation: everybody, a `share` of the people, or, for the folder that `run`
     was trained on, those it held out. Raises Refused for data that cannot be evaluated by.
     """
     if data.startswith(PEOPLE):
-        return draw_exam(style_of(data.removeprefix(PEOPLE)))
+        return draw_exam(style_of(data.removeprefix(PEOPLE)), identities)
     if share is None and run is not None:
         share, seed = held_out_by(run, Path(data), seed)
     pictures = read_set(Path(data), layout, share=1.0 if share is None else share, seed=seed, training=False)
@@ -83,9 +88,9 @@ def held_out_by(run: Path, data: Path, seed: int) -> tuple[float | None, int]:
     return None, seed
 
 
-def draw_exam(style: Style) -> Exam:
+def draw_exam(style: Style, identities: int) -> Exam:
     """Unseen people: queries come from the first of four cameras, the gallery is all pictures."""
-    pictures = draw_unseen(style)
+    pictures = draw_unseen(style, identities=identities)
     ids, cameras = (np.array([getattr(one, part) for one in pictures]) for part in ("identity", "camera"))
     queries = np.flatnonzero(cameras == 0)
     return Exam(

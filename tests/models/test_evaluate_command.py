@@ -58,6 +58,13 @@ def test_junk_is_left_out_and_distractors_stay(tmp_path: Path) -> None:
     assert len(exam.train) == 8
 
 
+def test_synthetic_people_of_a_style_are_drawn_and_judged(tmp_path: Path) -> None:
+    found = figures(tmp_path, DEFAULT, "people:street", "--identities", 4)
+    assert (found["data"], found["queries"]) == ("synthetic people, street", 8)
+    assert found["mean_ap"] > 0.6  # chance is about 0.3
+    assert {(one["query_camera"], one["gallery_camera"]) for one in found["camera_pairs"]} == {(0, 1), (0, 2), (0, 3)}
+
+
 @pytest.mark.parametrize(
     "options",
     [
