@@ -1,6 +1,7 @@
 """What a training learns from and is judged by: pictures of a folder, or synthetic people drawn on the fly."""
 
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def read_folder(flags: Flags, judged: bool) -> Material:
 def read_others(flags: Flags) -> list[ValidationSet]:
     """The validation sets of --validate, named as their folders."""
     folders = [Path(text) for text in flags.validate.split(",") if text]
-    return [read_part(flags, read_set(folder, "auto"), folder.name) for folder in folders]
+    return [read_part(flags, read_set(folder, share=1.0, training=False), folder.name) for folder in folders]
 
 
 def read_part(flags: Flags, pictures: PictureSet, name: str) -> ValidationSet:
@@ -164,18 +165,25 @@ def separate(samples: list[Sample]) -> list[Sample]:
     return [replace(one, camera=paths[one.path]) for one in samples]
 
 
-def load_batches(flags: Flags, material: Material, first: int) -> DataLoader[Any]:
-    """The batches from step `first` on. Their making draws nothing from the generators that training uses."""
-    numbers = range(first * flags.accumulate, flags.steps * flags.accumulate)
-    return DataLoader(
+def load_batches(flags: Flags, material: Material, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches from step `first` on. Their making draws nothing from the generators that training uses.
+
+    What a worker process refuses is refused here in its own words.
+    """
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         material.batches,
         batch_size=None,
-        sampler=numbers,
+        sampler=range(first * flags.accumulate, flags.steps * flags.accumulate),
         num_workers=flags.drawers,
         prefetch_factor=4 if flags.drawers else None,
+        pin_memory=flags.device == "cuda",
         worker_init_fn=leave_interrupts,
         generator=torch.Generator().manual_seed(flags.seed),
     )
+    try:
+        yield from loader
+    except Refused as refused:  # the loader puts the worker's traceback before what it said
+        raise Refused(str(refused).strip().rpartition("Refused: ")[2]) from None
 
 
 def leave_interrupts(worker: int) -> None:

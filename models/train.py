@@ -63,7 +63,7 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
     `until` ends the training after that step, saved, to be resumed. Raises Refused for flags and data that cannot be
     trained with, a loss that is not finite and a full disk; Stopped when it was interrupted.
     """
-    check_flags(flags)
+    flags = check_flags(flags)
     checkpoint = open_run(folder, list_flags(flags), FREE, resume)
     torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
@@ -73,14 +73,15 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
     if checkpoint:
         learner.load(asdict(checkpoint))
         record, first = Record(**checkpoint.record), checkpoint.step
-    loader = iter(load_batches(flags, material, first))
+    loader = load_batches(flags, material, first)
     if checkpoint:
         restore_randomness(checkpoint.randomness)
 
     start, last = time.monotonic() - record.seconds, min(until or flags.steps, flags.steps)
+    folder.mkdir(parents=True, exist_ok=True)
     bar = tqdm(range(first, last), initial=first, total=flags.steps, desc="training", disable=None)
-    board, done = open_board(folder, first), first
-    with board, interruptible() as interrupted:
+    done = first
+    with interruptible() as interrupted, open_board(folder, first) as board:
         for step in bar:
             noting = (step + 1) % flags.note_every == 0 or step + 1 == flags.steps
             watch = Watch() if noting else None

@@ -113,7 +113,7 @@ def tune(flags: Flags, axes: list[Axis], folder: Path, method: Method, trials: i
     What an earlier call left in the folder counts. A trial that was interrupted is trained on; one that is refused (a
     loss that is not finite) counts as failed. Raises Refused when the folder's search was another one.
     """
-    check_flags(flags)
+    flags = check_flags(flags)
     study = open_study(flags, axes, folder, method)
     finish_interrupted(study)
     if method == "grid":
