@@ -1,5 +1,6 @@
 """`python -m models`: draw people, train, evaluate, export.
 
+Exit status: 0 done, 1 figures or checks are not good enough, 2 the command cannot be used, 3 refused with the reason.
 Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the
 reason, 130 stopped and saved.
 """
@@ -12,6 +13,7 @@ from rich.console import Console
 from models.data.command import check_data
 from models.errors import Refused
 from models.finder import find_command
+from models.people.command import people
 from models.report import report_command
 from models.train import train_command
 from models.tune import tune_command
@@ -25,6 +27,7 @@ def models() -> None:
 
 
 app.command("check-data")(check_data)
+app.command()(people)
 app.command("train")(train_command)
 app.command("find-rate")(find_command)
 app.command("report")(report_command)

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from models.people.camera import Rgb, draw_camera, shoot
 from models.people.render import Rgba
+from models.people.scene import Scene
 from service.images.preprocess import resize
 
 CALM = 0.25  # randomisation at the first step; 1 is full
@@ -36,7 +37,7 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
     It follows from (seed, k) alone, whichever process draws it.
     """
 
-    def __init__(self, cut_outs: list[list[Rgba]], scenes: list[Rgb], shape: Shape, steps: int, seed: int) -> None:
+    def __init__(self, cut_outs: list[list[Rgba]], scenes: list[Scene], shape: Shape, steps: int, seed: int) -> None:
         self.cut_outs, self.scenes, self.shape, self.steps, self.seed = cut_outs, scenes, shape, steps, seed
 
     def __len__(self) -> int:

@@ -24,7 +24,7 @@ from models.flags import PEOPLE, Flags
 from models.metrics import Scores, score
 from models.network import Extractor
 from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
-from models.people.style import STREET, TOY
+from models.people.style import HELD_OUT, STREET, Style
 from service.images.preprocess import resize
 
 VALIDATION_SEED = 500_000
@@ -62,7 +62,7 @@ def gather(flags: Flags, judged: bool = True) -> Material:
 
 
 def draw_people(flags: Flags, judged: bool) -> Material:
-    """Synthetic people; validated on others, of the same style and of a different one."""
+    """Synthetic people; validated on others, of the same style and of those that no training draws from."""
     if flags.identities < flags.people:
         raise Refused(f"--identities {flags.identities}: fewer than the {flags.people} of a batch; lower --people")
     cut_outs = draw_cut_outs(flags.seed, flags.identities, flags.views, STREET, workers=flags.threads)
@@ -73,13 +73,12 @@ def draw_people(flags: Flags, judged: bool) -> Material:
         return Material(batches, flags.identities, ValidationSet("train", [], []), [])
     watched = flags.watched or 200
     seen = draw_set("train", flags, flags.seed, min(watched, flags.identities))
-    unseen = [draw_set(style.name, flags, VALIDATION_SEED, watched) for style in (STREET, TOY)]
+    unseen = [draw_set(style.name, flags, VALIDATION_SEED, watched, style) for style in (STREET, *HELD_OUT)]
     return Material(batches, flags.identities, seen, [*unseen, *read_others(flags)])
 
 
-def draw_set(name: str, flags: Flags, seed: int, people: int) -> ValidationSet:
+def draw_set(name: str, flags: Flags, seed: int, people: int, style: Style = STREET) -> ValidationSet:
     """Synthetic people at three cameras; queries come from the first."""
-    style = TOY if name == TOY.name else STREET
     drawn = tqdm(
         draw_pictures(seed, people, 3, 1, style),
         total=people * 3,

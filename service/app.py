@@ -34,6 +34,7 @@ from service.errors import DatabaseDown, KeysRefused, ReappearError
 from service.flows.admission import BULK_PLACES, Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
+from service.flows.homes import Homes
 from service.flows.housekeeping import keep_audit, keep_house
 from service.flows.keyring import KeyRing
 from service.flows.parts import Model, Parts
@@ -243,7 +244,8 @@ def _assemble(
     for close in (writer.batcher.close, searcher.batcher.close, embedder.batcher.close, reader.close):
         stack.callback(close)
     return Parts(
-        database=database, writer=writer, galleries=galleries, embedder=embedder, searcher=searcher, reader=reader,
+        database=database, writer=writer, homes=Homes(database, writer), galleries=galleries, embedder=embedder,
+        searcher=searcher, reader=reader,
         store=store, admission=Admission(settings.max_waiting),
         repeats=Repeats(settings.idempotency_hours, clock), clock=clock,
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,

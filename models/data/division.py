@@ -1,6 +1,7 @@
 """From the rows of a layout to a picture set: identities get numbers, and people are held out to evaluate by."""
 
 import hashlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def number_cameras(names: Iterable[str]) -> dict[str, int]:
 
 def _place(seed: int, person: str) -> float:
     """A number in [0, 1) that follows from seed and name."""
-    digest = hashlib.sha256(f"{seed}:{person}".encode()).digest()
+    digest = hashlib.sha256(os.fsencode(f"{seed}:{person}")).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 

@@ -62,8 +62,9 @@ def check_judgeable(pictures: PictureSet) -> None:
     elsewhere = Counter(identity for identity, _ in seen)
     if not any(elsewhere[one.identity] - ((one.identity, one.camera) in seen) > 0 for one in pictures.query):
         raise Refused(
-            f"{pictures.name}: no query has a picture of the same person at another camera in the gallery, so "
-            "evaluation is impossible; add such pictures, or check the pattern that finds the camera in names"
+            f"{pictures.name}: of {len(pictures.query)} queries none has a picture of the same person at another "
+            "camera in the gallery, so evaluation is impossible; add such pictures, or check the pattern that finds "
+            "the camera in names"
         )
 
 

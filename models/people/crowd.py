@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
 import numpy as np
 from tqdm import tqdm
 
 from models.people.camera import Camera, Rgb, draw_camera, shoot
+from models.people.dress import Sheets, dress
 from models.people.figure import build_figure
-from models.people.person import Person, draw_person, draw_pose
+from models.people.person import Person, draw_person
+from models.people.pose import draw_pose
 from models.people.render import Rgba, View, render
-from models.people.scene import draw_scene
+from models.people.scene import Scene, draw_scene
 from models.people.style import Style
 
 HEIGHT = 160  # pixels of a cut-out; crops from common cameras are seldom taller
@@ -29,27 +31,32 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A fixed camera: its optics, its backgrounds, its view and its light."""
+    """A fixed camera: its optics, its backgrounds and how it sees."""
 
     camera: Camera
-    scenes: list[Rgb]
-    pitch: float
-    yaw: float  # the way most people walk, radians
-    light: tuple[float, float, float]
-    ambient: float
+    scenes: list[Scene]
+    view: View  # its yaw is the way most people walk
 
 
 def draw_view(rng: np.random.Generator, style: Style) -> View:
     """Any direction, any light."""
-    light = (rng.normal(), rng.uniform(0.1, 1.5), rng.uniform(0.1, 1.2))
-    return View(rng.uniform(0, 2 * np.pi), rng.uniform(*style.pitch), light, rng.uniform(*style.ambient))
+    light = (rng.normal(), rng.uniform(0.1, 1.5), rng.uniform(-0.1, 1.2))
+    return View(
+        yaw=rng.uniform(0, 2 * np.pi),
+        pitch=rng.uniform(*style.pitch),
+        light=light,
+        ambient=rng.uniform(*style.ambient),
+        roll=rng.normal(0, 0.03),
+        distance_m=rng.uniform(*style.distance_m),
+        warmth=rng.normal(0, 0.06),
+    )
 
 
 def draw_place(rng: np.random.Generator, style: Style) -> Place:
     """A fixed camera at random."""
     view = draw_view(rng, style)
     scenes = [draw_scene(rng, style) for _ in range(3)]
-    return Place(draw_camera(rng), scenes, view.pitch, view.yaw, view.light, view.ambient)
+    return Place(draw_camera(rng, 1.0, style.optics), scenes, view)
 
 
 def person_of(seed: int, identity: int, style: Style) -> Person:
@@ -57,15 +64,22 @@ def person_of(seed: int, identity: int, style: Style) -> Person:
     return draw_person(np.random.default_rng((seed, identity, 0)), style)
 
 
+def pose_and_render(person: Person, sheets: Sheets, view: View, style: Style, rng: np.random.Generator) -> Rgba:
+    """The person's cut-out in a pose at random."""
+    pose = draw_pose(rng, style, person.rides, person.umbrella)
+    return render(build_figure(person, pose), sheets, view, HEIGHT, style, pose.shift)
+
+
 def cut_outs(seed: int, identity: int, style: Style, views: int) -> list[Rgba]:
     """One person from many directions, RGBA, in different poses."""
     person = person_of(seed, identity, style)
+    sheets = dress(person)
     rng = np.random.default_rng((seed, identity, 1))
-    return [render(build_figure(person, draw_pose(rng, style)), draw_view(rng, style), HEIGHT) for _ in range(views)]
+    return [pose_and_render(person, sheets, draw_view(rng, style), style, rng) for _ in range(views)]
 
 
 def draw_cut_outs(seed: int, identities: int, views: int, style: Style, workers: int) -> list[list[Rgba]]:
-    """Cut-outs of a whole crowd, indexed [identity][view]; about 1,000 × 16 take a minute and a half on two cores."""
+    """Cut-outs of a whole crowd, indexed [identity][view]; about 1,000 × 16 take half a minute on one core."""
     jobs = ([seed] * identities, range(identities), [style] * identities, [views] * identities)
     title = f"drawing {identities} people, {style.name}"
     if workers <= 1:
@@ -74,20 +88,25 @@ def draw_cut_outs(seed: int, identities: int, views: int, style: Style, workers:
         return list(tqdm(pool.map(cut_outs, *jobs, chunksize=8), total=identities, desc=title, disable=None))
 
 
-def draw_scenes(seed: int, count: int, style: Style) -> list[Rgb]:
+def draw_scenes(seed: int, count: int, style: Style) -> list[Scene]:
     """Backgrounds to train on."""
     return [draw_scene(np.random.default_rng((seed, k)), style) for k in range(count)]
 
 
-def walk_past(place: Place, person: Person, style: Style, others: list[Rgba], rng: np.random.Generator) -> Rgb:
-    """One finished crop of a person at a fixed camera. People walk the place's way or back; some go anywhere."""
-    yaw = (
-        place.yaw + rng.normal(0, 0.35) + np.pi * (rng.random() < 0.5)
-        if rng.random() < 0.8
-        else rng.uniform(0, 2 * np.pi)
-    )
-    view = View(yaw, place.pitch, place.light, place.ambient)
-    cutout = render(build_figure(person, draw_pose(rng, style)), view, HEIGHT)
+def heading(place: Place, rng: np.random.Generator) -> float:
+    """Which way somebody walks, radians: the place's way or back; one in five goes anywhere."""
+    usual = rng.random() < 0.8
+    if usual:
+        return float(place.view.yaw + rng.normal(0, 0.35) + np.pi * (rng.random() < 0.5))
+    return rng.uniform(0, 2 * np.pi)
+
+
+def walk_past(
+    place: Place, person: Person, style: Style, others: list[Rgba], rng: np.random.Generator, yaw: float | None = None
+) -> Rgb:
+    """One finished crop of a person at a fixed camera, walking the way `yaw` or any that is usual there."""
+    view = replace(place.view, yaw=heading(place, rng) if yaw is None else yaw)
+    cutout = pose_and_render(person, dress(person), view, style, rng)
     return shoot(cutout, place.camera, place.scenes[rng.integers(len(place.scenes))], others, rng)
 
 

@@ -1,131 +1,114 @@
-"""Fabrics: colour as a function of the place on a limb, so that a print on the chest is seen from the front only."""
+"""Cloth: patterns drawn on a sheet that is wrapped round a limb, so that a print on the chest is seen from the front."""
 
-from dataclasses import dataclass
-from typing import Literal
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from models.people.style import Style
+from models.people.person import Cloth
 
-Floats = NDArray[np.float32]
-Colour = tuple[float, float, float]  # linear RGB, 0 to 1
-Pattern = Literal[
-    "plain", "hoops", "pinstripes", "checks", "dots", "blocks", "print", "back", "open", "camouflage", "head"
-]
+SIZE = 64  # texels of a sheet on a side; column 0 is the front, row 0 the start of the limb
+Sheet = NDArray[np.float32]  # (SIZE, SIZE, 3) sRGB, 0 to 1
+Mask = NDArray[np.float32]  # (SIZE, SIZE) share of the second colour
+GRAIN_SEED = 20_240
 
-PATTERNS: tuple[Pattern, ...] = (
-    "hoops", "pinstripes", "checks", "dots", "blocks", "print", "back", "camouflage",
-)  # fmt: skip
-NEUTRALS: tuple[Colour, ...] = (
-    (0.03, 0.03, 0.04), (0.12, 0.12, 0.13), (0.3, 0.3, 0.32), (0.55, 0.55, 0.55), (0.9, 0.9, 0.88),
-    (0.06, 0.08, 0.2), (0.14, 0.2, 0.36), (0.3, 0.2, 0.13), (0.62, 0.53, 0.4), (0.25, 0.27, 0.16),
-)  # fmt: skip
-SKINS: tuple[Colour, ...] = (
-    (0.92, 0.73, 0.62),
-    (0.82, 0.6, 0.46),
-    (0.66, 0.45, 0.32),
-    (0.45, 0.29, 0.2),
-    (0.27, 0.17, 0.12),
-)
-HAIRS: tuple[Colour, ...] = (
-    (0.05, 0.04, 0.04),
-    (0.16, 0.1, 0.07),
-    (0.35, 0.22, 0.12),
-    (0.7, 0.56, 0.33),
-    (0.6, 0.6, 0.6),
-    (0.45, 0.17, 0.08),
-)
+U = ((np.arange(SIZE, dtype=np.float32) + 0.5) / SIZE)[None, :]  # turns round the limb
+ASIDE = (U + 0.5) % 1 - 0.5  # turns from the front, -0.5 to 0.5
+V = ((np.arange(SIZE, dtype=np.float32) + 0.5) / SIZE)[:, None]  # share of the length
 
 
-@dataclass(frozen=True, slots=True)
-class Fabric:
-    """What covers a solid: two colours, mixed by a pattern whose size is `scale` metres and which starts at `phase`."""
-
-    base: Colour
-    second: Colour = (0.0, 0.0, 0.0)
-    pattern: Pattern = "plain"
-    scale: float = 0.1
-    phase: float = 0.0
-    folds: float = 0.0
-
-
-def hsv(hue: float, saturation: float, value: float) -> Colour:
-    """One colour from hue, saturation and value, each 0 to 1 (Smith, SIGGRAPH 1978)."""
-    k = (np.array([5.0, 3.0, 1.0]) + hue * 6.0) % 6.0
-    red, green, blue = value - value * saturation * np.clip(np.minimum(k, 4.0 - k), 0.0, 1.0)
-    return float(red), float(green), float(blue)
+@cache
+def grain(cells: int, seed: int = GRAIN_SEED) -> Mask:
+    """Smooth noise (128, 128), mean 0, deviation 1, that repeats at its edges."""
+    rng = np.random.default_rng((seed, cells))
+    coarse = np.pad(rng.standard_normal((cells, cells)).astype(np.float32), 3, mode="wrap")
+    step = 128 / cells
+    wide = Image.fromarray(coarse).resize((round(128 + 6 * step),) * 2, Image.Resampling.BICUBIC)
+    edge = round(3 * step)
+    noise = np.asarray(wide)[edge : edge + 128, edge : edge + 128]
+    return np.ascontiguousarray((noise - noise.mean()) / noise.std())
 
 
-def draw_colour(rng: np.random.Generator, style: Style) -> Colour:
-    """A garment's colour: often a neutral one, otherwise any hue."""
-    if rng.random() < style.neutral:
-        red, green, blue = np.clip(
-            np.array(NEUTRALS[rng.integers(len(NEUTRALS))]) * rng.uniform(0.8, 1.2, 3), 0.02, 0.95
-        )
-        return float(red), float(green), float(blue)
-    return hsv(rng.random(), rng.uniform(*style.saturation), rng.uniform(0.2, 0.95))
+def piece(cells: int, phase: float) -> Mask:
+    """A part (SIZE, SIZE) of the noise; another one for another phase."""
+    noise = grain(cells)
+    row, column = int(phase * 997) % 32, int(phase * 7919) % 32
+    return noise[row : row + SIZE, column : column + SIZE]
 
 
-def draw_fabric(rng: np.random.Generator, style: Style) -> Fabric:
-    """A garment's cloth: plain, or with one of the patterns in a second colour."""
-    pattern: Pattern = "plain"
-    if rng.random() < style.patterned:
-        pattern = PATTERNS[rng.integers(len(PATTERNS))]
-    return Fabric(
-        draw_colour(rng, style),
-        draw_colour(rng, style),
-        pattern,
-        rng.uniform(0.05, 0.16),
-        rng.uniform(0.0, 1.0),
-        style.folds,
-    )
-
-
-def mix(fabric: Fabric, angle: Floats, along: Floats, length: float) -> Floats | None:
-    """How much of the second colour shows at each point, (n,) 0 to 1, or None for a plain fabric.
-
-    `angle` is radians round the solid, 0 at the front; `along` is metres from its start, of `length` metres.
-    """
-    turns = angle * np.float32(0.16 / fabric.scale)  # a limb is about 0.16 m in radius
-    steps = along / np.float32(fabric.scale) + np.float32(fabric.phase)
-    match fabric.pattern:
-        case "plain":
-            return None
+def mask_of(cloth: Cloth, around: float, length: float) -> Mask:
+    """How much of the second colour shows, (SIZE, SIZE) 0 to 1, on a limb of these metres."""
+    scale, phase = cloth.scale, cloth.phase
+    x, y = ASIDE * around / scale + phase, V * length / scale + phase  # in units of the pattern
+    narrow = 0.12 + 0.38 * phase
+    match cloth.pattern:
         case "hoops":
-            shown = steps % 1.0 < 0.5
+            shown = (y % 1 < narrow) & (x < 1e9)
         case "pinstripes":
-            shown = turns % 1.0 < 0.4
+            shown = (2.5 * x % 1 < 0.3) & (y < 1e9)
         case "checks":
-            return ((steps % 1.0 < 0.5).astype(np.float32) + (turns % 1.0 < 0.5)).astype(np.float32) * np.float32(0.5)
+            return np.asarray(0.5 * (1.5 * x % 1 < 0.5) + 0.5 * (1.5 * y % 1 < 0.5), np.float32)
+        case "plaid":
+            lines = 0.35 * (x % 1 < 0.4) + 0.35 * (y % 1 < 0.4)
+            return np.asarray(lines + 0.3 * ((x % 1 < 0.08) | (y % 1 < 0.08)), np.float32)
         case "dots":
-            shown = (steps % 1.0 - 0.5) ** 2 + (turns % 1.0 - 0.5) ** 2 < 0.08
+            shown = (2 * x % 1 - 0.5) ** 2 + (2 * y % 1 - 0.5) ** 2 < 0.07
         case "blocks":
-            shown = along < np.float32(length * (0.25 + 0.5 * fabric.phase))
-        case "print":
-            shown = (np.abs(angle) < 0.35 + 4 * fabric.scale) & (np.abs(along / length - 0.68) < 0.1 + fabric.scale)
-        case "back":
-            shown = (np.abs(angle) > 2.6 - 4 * fabric.scale) & (np.abs(along / length - 0.6) < 0.12 + fabric.scale)
-        case "open":
-            shown = np.abs(angle) < 0.25 + 0.5 * fabric.phase
+            shown = (V < 0.3 + 0.45 * phase) & (x < 1e9)
         case "camouflage":
-            shown = np.sin(steps * 3.1 + np.sin(turns * 2.3)) + np.sin(turns * 2.9 + np.sin(steps * 1.7)) > 0.4
-        case "head":  # hair down to a line that is high at the face and low at the back
-            shown = along > np.float32(length) * (0.78 - np.clip(np.abs(angle) - 0.9, 0.0, 1.0) * fabric.scale)
-    return shown.astype(np.float32)
+            return np.asarray(0.55 * (piece(16, phase) > 0.2) + 0.45 * (piece(24, scale) > 0.4), np.float32)
+        case "floral":
+            return np.asarray(np.clip(2.5 * piece(24, phase) * piece(16, scale) - 0.8, 0, 1), np.float32)
+        case "diagonal":
+            shown = (x + y) % 1 < 0.4
+        case "argyle":
+            shown = np.abs(x % 1 - 0.5) + np.abs(0.6 * y % 1 - 0.5) < 0.42
+        case "gradient":
+            return np.asarray(np.clip((V + 0 * x) * 1.3 - 0.2 * phase, 0, 1), np.float32)
+        case "zigzag":
+            shown = (y + 0.8 * np.abs(x % 1 - 0.5)) % 1 < 0.35
+        case "print":
+            return printed(cloth, 0.0, around, length)
+        case "back":
+            return printed(cloth, 0.5, around, length)
+        case _:
+            return np.zeros((SIZE, SIZE), np.float32)
+    return np.asarray(shown, np.float32)
 
 
-def paint(fabric: Fabric, angle: Floats, along: Floats, length: float) -> Floats:
-    """The fabric's colours (n, 3), before lighting, at points given as in `mix`."""
-    base = np.array(fabric.base, np.float32)
-    shown = mix(fabric, angle, along, length)
-    if shown is None:
-        colours = np.broadcast_to(base, (len(angle), 3))
-    else:
-        colours = base + shown[:, None] * (np.array(fabric.second, np.float32) - base)
-    if fabric.folds:
-        wave = np.sin(along * np.float32(25 + 20 * fabric.phase) + 2 * np.sin(angle * 2 + fabric.phase * 6)) * np.sin(
-            along * np.float32(11 + 9 * fabric.phase) + angle * 2
-        )
-        colours = colours * (1 + np.float32(fabric.folds) * wave)[:, None]
-    return colours.astype(np.float32, copy=False)
+def printed(cloth: Cloth, middle: float, around: float, length: float) -> Mask:
+    """A logo, lines of writing, a disc or a picture on the front (middle 0) or the back (0.5)."""
+    x = ((U - middle + 0.5) % 1 - 0.5) * around  # metres from the middle of the print
+    y = (V - 0.66) * length
+    wide, tall = 0.06 + 0.7 * cloth.scale, 0.035 + 0.09 * cloth.phase
+    inside = (np.abs(x) < wide) & (np.abs(y) < tall)
+    match int(cloth.phase * 1000) % 5:
+        case 0:  # writing
+            shown = inside & (piece(48, cloth.phase) > -0.2) & ((y / 0.045) % 1 < 0.6)
+        case 1:
+            shown = (x / wide) ** 2 + (y / wide) ** 2 < 1
+        case 2:
+            shown = inside
+        case 3:
+            return np.asarray(inside * np.clip(0.5 + 0.8 * piece(16, cloth.scale), 0, 1), np.float32)
+        case _:  # a small badge on one side
+            shown = ((x - 0.08) / 0.04) ** 2 + ((y - 0.03) / 0.035) ** 2 < 1
+    return np.asarray(shown, np.float32)
+
+
+def weave(cloth: Cloth, around: float, length: float) -> Sheet:
+    """The cloth on a limb of so many metres round and along, evenly lit."""
+    sheet = np.empty((SIZE, SIZE, 3), np.float32)
+    sheet[:] = cloth.colour
+    if cloth.pattern == "melange":
+        sheet *= 1 + 0.16 * piece(64, cloth.phase)[..., None]
+    elif cloth.pattern != "plain":
+        lay(sheet, mask_of(cloth, around, length), cloth.second)
+    return sheet
+
+
+def lay(sheet: Sheet, mask: NDArray[np.generic], colour: tuple[float, float, float]) -> None:
+    """Mixes a colour into the sheet by a mask that broadcasts to (SIZE, SIZE)."""
+    shown = np.asarray(mask, np.float32)[..., None]
+    sheet += shown * (np.array(colour, np.float32) - sheet)

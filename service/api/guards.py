@@ -2,6 +2,7 @@
 security headers, a line in the log, a place in the metrics, and 500 for what nobody else caught."""
 
 import asyncio
+import itertools
 import logging
 import re
 import secrets
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.access import ANSWER_HEADERS
 from service.api.errors import internal_problem, problem
+from service.api.refusals import Refusals
 from service.embedding.batcher import Lane
 from service.errors import BadInput, BodyTooLarge, CallerLeft, NotAllowed, Overloaded, ReappearError, SlowBody
 from service.flows.admission import Admission
@@ -66,6 +68,8 @@ class Guard:
         self._max_bodies_bytes = max_bodies_bytes
         self.body_timeout_s = body_timeout_s
         self._bodies_bytes = 0
+        self._refusals = Refusals(telemetry, SECURITY_HEADERS)
+        self._run_id, self._numbers = secrets.token_hex(4), itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it here."""
@@ -74,8 +78,13 @@ class Guard:
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        token = request_id.set(given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8))
-        exchange = _Exchange(self, scope, receive, send)
+        known_as = given if REQUEST_ID.fullmatch(given) else f"{self._run_id}{next(self._numbers):08x}"
+        lane, admission = WORK.get((scope["method"], scope["path"])), _admission_of(scope)
+        if lane is not None and admission is not None and admission.is_full(lane):
+            await self._refusals.answer(send, known_as, scope["method"], scope["path"])
+            return  # before the body is read, routed and parsed: in a flood that would cost more than the work itself
+        token = request_id.set(known_as)
+        exchange = _Exchange(self, receive, send, lane, admission)
         started = time.perf_counter()
         try:
             await self._run(scope, headers, exchange)
@@ -89,7 +98,6 @@ class Guard:
         try:
             scope[ANSWER_HEADERS] = exchange.headers
             self._check(scope, headers)
-            exchange.check_room()
             await exchange.check_length(headers)
             await self._app(scope, exchange.receive, exchange.send)
         except ReappearError as error:
@@ -160,10 +168,12 @@ class Guard:
 class _Exchange:
     """One request's body, counted, and its answer, with the headers every answer has."""
 
-    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, guard: Guard, receive: Receive, send: Send, lane: Lane | None, admission: Admission | None
+    ) -> None:
         self._guard = guard
-        self._lane = WORK.get((scope["method"], scope["path"]))
-        self._admission: Admission | None = getattr(scope.get("state", {}).get("parts"), "admission", None)
+        self._lane = lane
+        self._admission = admission
         self._came = False
         self._receive = receive
         self._send = send
@@ -172,11 +182,6 @@ class _Exchange:
         self.body_bytes = 0
         self.status = 0
         self.headers = dict(SECURITY_HEADERS)  # of the answer
-
-    def check_room(self) -> None:
-        """Refuse before the body is read, routed and parsed: in a flood that would cost more than the work itself."""
-        if self._lane is not None and self._admission is not None:
-            self._admission.check(self._lane)
 
     def leave(self) -> None:
         """The request is answered."""
@@ -247,6 +252,11 @@ class _Exchange:
             dropped += len(message.get("body", b""))
             if message["type"] != "http.request" or not message.get("more_body"):
                 return
+
+
+def _admission_of(scope: Scope) -> Admission | None:
+    """None until the service has its parts."""
+    return getattr(scope.get("state", {}).get("parts"), "admission", None)
 
 
 def _host_name(host: str) -> str:

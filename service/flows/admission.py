@@ -23,14 +23,14 @@ class Admission:
         self._inside = dict.fromkeys(Lane, 0)
         self._requests = dict.fromkeys(Lane, 0)
 
-    def check(self, lane: Lane) -> None:
-        """Raises Overloaded where no request more can be taken."""
-        if self._requests[lane] >= self._places[lane]:
-            raise Overloaded(FULL)
+    def is_full(self, lane: Lane) -> bool:
+        """Whether no request more can be taken."""
+        return self._requests[lane] >= self._places[lane]
 
     def come(self, lane: Lane) -> None:
         """Count a request that has come whole. Raises Overloaded, and then it is not counted."""
-        self.check(lane)
+        if self.is_full(lane):
+            raise Overloaded(FULL)
         self._requests[lane] += 1
 
     def go(self, lane: Lane) -> None:

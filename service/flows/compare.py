@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.db.people import find_collection
 from service.domain import Quality, Thresholds, VectorArray
 from service.embedding.batcher import Lane
 from service.errors import BadInput
@@ -32,7 +31,7 @@ async def compare(
 ) -> Comparison:
     """Compare two probes; of an identity the best of its crops counts. Raises as a query does."""
     with parts.admission.enter(2, Lane.QUERY):
-        collection = await parts.database.read(find_collection, collection_name)
+        collection = await parts.homes.find(collection_name)
         left, left_subject = await _vectors(parts, collection.id, a, watch)
         right, right_subject = await _vectors(parts, collection.id, b, watch)
     thresholds = thresholds_in_force(threshold, collection, parts.model.thresholds)

@@ -76,7 +76,7 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
 
     Raises NotFound for the collection, Conflict for a reused key, Overloaded, Stopping or DatabaseDown.
     """
-    home = await parts.database.read(find_collection, request.collection)
+    home = await parts.homes.find(request.collection)
     collection = home.id
     if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
         raise BadInput("expires_at is in the past; leave it out for crops that stay")

@@ -9,6 +9,7 @@ from service.embedding.embedder import Embedder
 from service.flows.admission import Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
+from service.flows.homes import Homes
 from service.flows.keyring import KeyRing
 from service.flows.pictures import PictureReader
 from service.flows.repeats import Repeats
@@ -36,6 +37,7 @@ class Parts:
 
     database: Database
     writer: Writer
+    homes: Homes
     galleries: Galleries
     embedder: Embedder
     searcher: Searcher

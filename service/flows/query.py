@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from service.db.people import find_collection, find_identity
+from service.db.people import find_identity
 from service.db.sightings import Joined, allowed_crops, find_vector, join_crops, vectors_of
 from service.domain import Collection, Condition, Quality, Thresholds, VectorArray
 from service.embedding.batcher import Lane
@@ -82,7 +82,7 @@ class Sought:
 async def query(parts: Parts, request: Query, watch: Stopwatch) -> Answer:
     """Search a collection. Raises NotFound, BadInput, BadPicture, Overloaded, Stopping or DatabaseDown."""
     with parts.admission.enter(max(1, len(request.probe.uploads)), Lane.QUERY):
-        collection = await parts.database.read(find_collection, request.collection)
+        collection = await parts.homes.find(request.collection)
         sought = await see(parts, collection.id, request.probe, watch)
         generation = parts.galleries.generation
         groups, joined, complete = await _search(parts, collection, request, sought, watch)

@@ -47,6 +47,7 @@ class Writer:
         self._fail_point = fail_point
         self._between = between
         self._behind = False
+        self.transactions = 0  # ended, one way or another
         self.batcher: Batcher[Job[Any], Written[Any]] = Batcher(
             "write", self._commit, max_batch=max_batch, max_waiting=max_waiting, observe=observe
         )
@@ -87,6 +88,8 @@ class Writer:
                 raise
             self._behind = True
             raise OutcomeUnknown("the commit failed; look whether it was kept, and in the log") from error
+        finally:
+            self.transactions += 1
         self._fail_point("after-commit-before-index")
         self._index(changes)
         self._between()

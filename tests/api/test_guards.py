@@ -3,6 +3,7 @@ answer carries."""
 
 import asyncio
 import json
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -396,6 +397,28 @@ def test_a_full_service_refuses_at_once_and_does_nothing_of_the_request(tmp_path
         with admission.enter(1, Lane.BULK):
             assert client.post("/query", **raw(jpeg(1))).status_code == 200, "enrolment does not shut out queries"
         assert client.post("/query", **form("image", [jpeg(1), jpeg(2)])).status_code == 200, "alone it is taken"
+
+
+def test_a_request_for_which_there_is_no_place_is_refused_with_all_an_answer_has_and_one_line_a_second(
+    tmp_path: Path, sqlite_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("service.api.refusals"), "handlers", [caplog.handler])
+    caplog.set_level("WARNING", "service.api.refusals")
+    with running(tmp_path / "data", sqlite_url, max_waiting=1) as client:
+        admission = parts_of(client).admission
+        admission.come(Lane.QUERY)
+        answers = [client.post("/query", **raw(jpeg(1))) for _ in range(3)]
+        admission.go(Lane.QUERY)
+        fine = client.post("/query", **raw(jpeg(1)))
+        wait_for(lambda: sum(line.__dict__.get("refused", 0) for line in caplog.records) == 3)
+        metrics = client.get("/metrics").text
+    assert fine.status_code == 200
+    for answer in answers:
+        assert (answer.status_code, answer.json()["error"]) == (503, "OVERLOADED")
+        assert answer.headers.keys() - fine.headers.keys() == {"retry-after"}
+        assert fine.headers.keys() <= answer.headers.keys()
+    assert len({answer.headers["x-request-id"] for answer in answers}) == 3
+    assert 'reappear_request_seconds_count{method="POST",route="/query",status="503"} 3.0' in metrics
 
 
 def test_an_enrolment_that_finds_the_writers_queue_full_leaves_nothing_behind(

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.data.augment import FULL, LIGHT, NONE, PRESETS, Augmentation, augment, jitter_colours, pad_and_crop
@@ -75,6 +75,7 @@ def test_a_mirror_image_comes_as_often_as_asked_for() -> None:
     assert 0.25 < np.mean(mirrored) < 0.35
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9), st.integers(0, 99))
 def test_pad_and_crop_moves_the_picture_and_repeats_its_edge(pad: int, seed: int) -> None:
     image = np.arange(20 * 10 * 3, dtype=np.uint16).reshape(20, 10, 3).astype(np.uint8)
@@ -88,6 +89,7 @@ def test_pad_and_crop_moves_the_picture_and_repeats_its_edge(pad: int, seed: int
     )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 255), st.integers(0, 99))
 def test_hue_and_saturation_leave_grey_as_it_is(shade: int, seed: int) -> None:
     how = Augmentation(brightness=0, contrast=0, saturation=0.9, hue=0.5)

@@ -1,9 +1,10 @@
 """Who is held out, and who asks."""
 
+import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.data.division import assemble, hold_out, number_cameras
@@ -17,6 +18,7 @@ PEOPLE = st.sets(st.text(min_size=1, max_size=6), min_size=4, max_size=40)
 SHARES = st.floats(0.01, 0.99)
 
 
+@settings(deadline=None)
 @given(PEOPLE, SHARES, st.integers(0, 9))
 def test_at_least_two_people_are_on_either_side(people: set[str], share: float, seed: int) -> None:
     held = hold_out(people, share, seed)
@@ -25,10 +27,11 @@ def test_at_least_two_people_are_on_either_side(people: set[str], share: float, 
     assert 2 <= len(held) <= len(people) - 2
 
 
-@given(SHARES, st.integers(0, 9))
+@settings(deadline=None)
+@given(st.floats(0.05, 0.95), st.integers(0, 9))
 def test_who_was_trained_on_stays_so_when_others_join(share: float, seed: int) -> None:
     some, more = ({f"p{k}" for k in range(count)} for count in (400, 600))
-    assert hold_out(more, share, seed) & some == hold_out(some, share, seed) or not 0.02 < share < 0.98
+    assert hold_out(more, share, seed) & some == hold_out(some, share, seed)
 
 
 def test_about_the_share_of_people_is_held_out() -> None:
@@ -39,6 +42,7 @@ def test_about_the_share_of_people_is_held_out() -> None:
     assert hold_out(people, 1, 0) == people
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=60), st.floats(0, 1))
 def test_a_division_loses_nobody_and_mixes_nobody(pairs: list[tuple[int, int]], share: float) -> None:
     rows = [Row(Path(f"{k}.jpg"), f"p{who}", f"c{camera}", "") for k, (who, camera) in enumerate(pairs)]
@@ -57,6 +61,10 @@ def test_the_same_seed_divides_a_folder_in_the_same_way(tmp_path: Path) -> None:
     first, again, other = (read_set(source, seed=seed, share=0.4) for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+def test_a_name_that_is_no_text_is_held_out_as_any_other() -> None:
+    assert hold_out({os.fsdecode(b"\xff"), "a", "b", "c"}, 1, 0) == {os.fsdecode(b"\xff"), "a", "b", "c"}
 
 
 def test_cameras_keep_their_numbers_and_names_get_some() -> None:

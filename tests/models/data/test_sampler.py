@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.data.sample import Sample
@@ -21,6 +21,7 @@ def draw(people: list[list[int]], per_batch: int, pictures: int, seed: int = 0) 
     return samples, IdentitySampler(samples, min(per_batch, len(people)), pictures, seed)
 
 
+@settings(deadline=None)
 @given(PEOPLE, st.integers(1, 8), st.integers(1, 6), st.integers(0, 3), st.integers(0, 40))
 def test_a_batch_holds_k_pictures_of_each_of_p_people_spread_over_cameras(
     people: list[list[int]], per_batch: int, pictures: int, seed: int, step: int
@@ -41,6 +42,7 @@ def test_a_batch_holds_k_pictures_of_each_of_p_people_spread_over_cameras(
         assert max(often.values()) - min(often.values()) <= 1
 
 
+@settings(deadline=None)
 @given(PEOPLE, st.integers(1, 8), st.integers(0, 3), st.integers(0, 3))
 def test_every_identity_is_seen_once_or_twice_in_an_epoch(
     people: list[list[int]], per_batch: int, seed: int, epoch: int

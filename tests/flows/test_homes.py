@@ -1,0 +1,95 @@
+"""What is remembered of collections is never older than what was acknowledged."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from service.db.engine import Database
+from service.domain import Collection
+from service.errors import NotFound
+from service.flows.homes import Homes
+from service.flows.writer import Writer
+
+
+class Ledger:
+    """A database of one collection that counts its readers, and the transactions of its writer."""
+
+    def __init__(self) -> None:
+        self.threshold = 0.5
+        self.transactions = 0
+        self.reads = 0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def read(self, query: Callable[..., Any], name: str) -> Collection:
+        self.reads += 1
+        if name != "default":
+            raise NotFound("no such collection")
+        found = Collection(1, name, self.threshold, None, None, True, datetime(2026, 1, 1, tzinfo=UTC))
+        await asyncio.sleep(0)
+        self.meanwhile()
+        return found
+
+    def change(self, threshold: float) -> None:
+        self.threshold = threshold
+        self.transactions += 1
+
+
+def homes_of(ledger: Ledger) -> Homes:
+    return Homes(cast(Database, ledger), cast(Writer, ledger))
+
+
+def test_a_collection_is_read_once_until_something_is_written() -> None:
+    ledger = Ledger()
+    homes = homes_of(ledger)
+
+    async def scene() -> None:
+        for _ in range(3):
+            assert (await homes.find("default")).match_threshold == 0.5
+        assert ledger.reads == 1
+        ledger.change(0.9)
+        assert (await homes.find("default")).match_threshold == 0.9
+        assert ledger.reads == 2
+
+    asyncio.run(scene())
+
+
+def test_what_was_read_while_something_was_written_is_not_remembered() -> None:
+    ledger = Ledger()
+    homes = homes_of(ledger)
+
+    async def scene() -> None:
+        ledger.meanwhile = lambda: ledger.change(0.9)
+        assert (await homes.find("default")).match_threshold == 0.5, "as it was when this query began"
+        ledger.meanwhile = lambda: None
+        assert (await homes.find("default")).match_threshold == 0.9
+
+    asyncio.run(scene())
+
+
+def test_a_slow_reader_does_not_overwrite_what_a_later_one_remembered() -> None:
+    ledger = Ledger()
+    homes = homes_of(ledger)
+
+    async def scene() -> None:
+        slow = asyncio.create_task(homes.find("default"))
+        await asyncio.sleep(0)  # it has read, and has not remembered yet
+        ledger.change(0.9)
+        assert (await homes.find("default")).match_threshold == 0.9
+        assert (await slow).match_threshold == 0.5
+        assert (await homes.find("default")).match_threshold == 0.9
+
+    asyncio.run(scene())
+
+
+def test_a_collection_that_is_not_there_is_not_remembered_as_such() -> None:
+    homes = homes_of(Ledger())
+
+    async def scene() -> None:
+        for _ in range(2):
+            with pytest.raises(NotFound):
+                await homes.find("other")
+
+    asyncio.run(scene())
