@@ -36,7 +36,7 @@ class Flags:
     hold_out: float = flag(0.2, "share of people to validate on, where a folder does not say who")
     watched: int = flag(60, "people of each set in a validation; 0: all")
     choose_by: Literal["mAP", "rank-1", "mINP"] = flag("mAP", "the metric that the best checkpoint has most of")
-    choose_on: str = flag("", "the validation set it is measured on; empty: the last one")
+    choose_on: str = flag("", "validation sets whose mean it is, separated by commas; empty: all that are foreign")
     # the network
     backbone: str = flag("osnet-x0.25", "osnet-x0.25 … osnet-ain-x1.0, mobilenetv2-x1.0, resnet50, resnet50-ibn …")
     pooling: str = flag("stripes", "average, max, gem, stripes or global+stripes")

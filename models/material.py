@@ -48,6 +48,7 @@ class Material:
     identities: int
     train: ValidationSet
     validation: list[ValidationSet]
+    chosen_on: tuple[str, ...] = ()  # names of the validation sets whose mean chooses the best checkpoint
 
 
 def gather(flags: Flags, judged: bool = True) -> Material:
@@ -56,9 +57,11 @@ def gather(flags: Flags, judged: bool = True) -> Material:
     if not judged:
         return material
     names = [one_set.name for one_set in material.validation]
-    if flags.choose_on and flags.choose_on not in names:
-        raise Refused(f"--choose-on {flags.choose_on}: no such validation set; there are {', '.join(names)}")
-    return material
+    asked = tuple(filter(None, flags.choose_on.split(",")))
+    for name in asked:
+        if name not in names:
+            raise Refused(f"--choose-on {name}: no such validation set; there are {', '.join(names)}")
+    return replace(material, chosen_on=asked or material.chosen_on or tuple(names))
 
 
 def draw_people(flags: Flags, judged: bool) -> Material:
@@ -72,12 +75,14 @@ def draw_people(flags: Flags, judged: bool) -> Material:
     if not judged:
         return Material(batches, flags.identities, ValidationSet("train", [], []), [])
     watched = flags.watched or 200
-    seen = draw_set("train", flags, flags.seed, min(watched, flags.identities))
-    unseen = [draw_set(style.name, flags, VALIDATION_SEED, watched, style) for style in (STREET, *HELD_OUT)]
-    return Material(batches, flags.identities, seen, [*unseen, *read_others(flags)])
+    seen = draw_set("train", STREET, flags, flags.seed, min(watched, flags.identities))
+    unseen = [draw_set(style.name, style, flags, VALIDATION_SEED, watched) for style in (STREET, *HELD_OUT)]
+    others = read_others(flags)
+    foreign = (*(style.name for style in HELD_OUT), *(one_set.name for one_set in others))
+    return Material(batches, flags.identities, seen, [*unseen, *others], foreign)
 
 
-def draw_set(name: str, flags: Flags, seed: int, people: int, style: Style = STREET) -> ValidationSet:
+def draw_set(name: str, style: Style, flags: Flags, seed: int, people: int) -> ValidationSet:
     """Synthetic people at three cameras; queries come from the first."""
     drawn = tqdm(
         draw_pictures(seed, people, 3, 1, style),

@@ -183,6 +183,7 @@ def note_scores(training: Training, board: SummaryWriter, step: int) -> None:
     """Judge by people of the training and by unseen ones; keep the weights that are the best so far."""
     flags, record, material = training.flags, training.record, training.material
     network = training.learner.judged
+    chosen = list[float]()
     for one in (material.train, *material.validation):
         scores = judge_set(network, one, flags.device)
         figures = {"mAP": scores.mean_ap, "rank-1": scores.rank(1), "mINP": scores.mean_inp}
@@ -191,10 +192,12 @@ def note_scores(training: Training, board: SummaryWriter, step: int) -> None:
         tqdm.write(f"step {step}, {one.name}: mAP {scores.mean_ap:.3f}, rank-1 {scores.rank(1):.3f}")
         for name, value in figures.items():
             board.add_scalar(f"{name}/{one.name}", value, step)
-        chosen = one.name == (flags.choose_on or material.validation[-1].name)
-        if chosen and figures[flags.choose_by] > record.best.get("value", -1):
-            record.best = {"step": step, "set": one.name, "metric": flags.choose_by, "value": figures[flags.choose_by]}
-            write_whole(training.folder / "best.pt", pack(network.state_dict()))
+        if one.name in material.chosen_on:
+            chosen.append(figures[flags.choose_by])
+    value = sum(chosen) / len(chosen)
+    if value > record.best.get("value", -1):
+        record.best = {"step": step, "set": ",".join(material.chosen_on), "metric": flags.choose_by, "value": value}
+        write_whole(training.folder / "best.pt", pack(network.state_dict()))
 
 
 def save(training: Training, step: int) -> None:
