@@ -45,12 +45,12 @@ def find_rate(flags: Flags, tries: int = 100, low: float = 1e-6, high: float = 1
     Raises Refused when the loss falls at none of them.
     """
     flags = replace(flags, steps=tries, average=0.0, freeze_steps=0, resize="")
-    check_flags(flags)
+    flags = check_flags(flags)
     torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
     material = gather(flags, judged=False)
     learner = make_learner(flags, material.identities)
-    loader = iter(load_batches(flags, material, 0))
+    loader = load_batches(flags, material, 0)
     rates = [low * (high / low) ** (k / max(1, tries - 1)) for k in range(tries)]
     losses = list[float]()
     mean = 0.0

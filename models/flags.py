@@ -3,7 +3,8 @@
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ import typer
 from models.errors import Refused
 from models.losses import NAMES, Weights
 from models.network import Architecture
+from models.runs import read_record
 
 PEOPLE = "people"  # DATA that stands for synthetic people, drawn on the fly
 FREE = frozenset({"device", "threads", "drawers"})  # where it runs, not what it computes: may change on --resume
@@ -34,7 +36,7 @@ class Flags:
     hold_out: float = flag(0.2, "share of people to validate on, where a folder does not say who")
     watched: int = flag(60, "people of each set in a validation; 0: all")
     choose_by: Literal["mAP", "rank-1", "mINP"] = flag("mAP", "the metric that the best checkpoint has most of")
-    choose_on: str = flag("", "the validation set it is measured on; empty: the last one")
+    choose_on: str = flag("", "validation sets whose mean it is, separated by commas; empty: all that are foreign")
     # the network
     backbone: str = flag("osnet-x0.25", "osnet-x0.25 … osnet-ain-x1.0, mobilenetv2-x1.0, resnet50, resnet50-ibn …")
     pooling: str = flag("stripes", "average, max, gem, stripes or global+stripes")
@@ -97,8 +99,8 @@ class Flags:
         return Architecture(**{name: getattr(self, name) for name in shared})
 
 
-def check_flags(flags: Flags) -> None:
-    """Raise Refused for values that no training can have."""
+def check_flags(flags: Flags) -> Flags:
+    """The flags, with the architecture of the run in --from. Raises Refused for values that no training can have."""
     for name, least in (("steps", 1), ("people", 2), ("pictures", 2), ("accumulate", 1), ("note_every", 1), ("dim", 1)):
         if getattr(flags, name) < least:
             raise Refused(f"--{name.replace('_', '-')} {getattr(flags, name)}: give at least {least}")
@@ -112,8 +114,12 @@ def check_flags(flags: Flags) -> None:
         raise Refused("--device cuda: PyTorch sees no CUDA device; give --device cpu")
     if flags.precision == "fp16" and flags.device == "cpu":
         raise Refused("--precision fp16: needs --device cuda; give bf16 on the CPU")
-    read_losses(flags.losses)
     read_sizes(flags.resize)
+    flags.objective()
+    if flags.start:
+        flags = replace(flags, **read_record(Path(flags.start)).architecture)
+    flags.architecture()
+    return flags
 
 
 def read_losses(text: str) -> dict[str, float]:

@@ -49,12 +49,14 @@ class Learner:
             self.optimiser = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
         self.factors = [group["lr"] for group in groups]  # of the step's rate, lower for early layers
         self.scaler = torch.amp.GradScaler("cuda", enabled=flags.precision == "fp16")
-        self.average = AveragedModel(network, multi_avg_fn=averaging(flags.average), use_buffers=True)
+        self.average: AveragedModel | None = None
+        if flags.average:
+            self.average = AveragedModel(network, multi_avg_fn=averaging(flags.average), use_buffers=True)
 
     @property
     def judged(self) -> Extractor:
         """The network that is validated and kept: the average where there is one."""
-        if not self.flags.average:
+        if self.average is None:
             return self.network
         assert isinstance(self.average.module, Extractor)
         return self.average.module
@@ -70,7 +72,10 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
         total, parts = 0.0, dict[str, float]()
         for images, labels in batches:
-            images, labels = shrink(images.to(self.device), *size_at(self.flags, step)), labels.to(self.device)
+            images, labels = (
+                shrink(images.to(self.device, non_blocking=True), *size_at(self.flags, step)),
+                labels.to(self.device),
+            )
             embedded = self.embed(images)
             loss, named = self.objective(embedded, labels)
             total += loss.item() / len(batches)
@@ -86,7 +91,7 @@ class Learner:
         self.scaler.update()
         if watch:
             watch.end(self.network)
-        if self.flags.average:
+        if self.average is not None:
             self.average.update_parameters(self.network)
         return Loss(total, parts, rate)
 
@@ -116,7 +121,7 @@ class Learner:
             "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "average": self.average.state_dict() if self.flags.average else {},
+            "average": self.average.state_dict() if self.average is not None else {},
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -126,7 +131,7 @@ class Learner:
             self.objective.load_state_dict(state["objective"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.scaler.load_state_dict(state["scaler"])
-            if self.flags.average:
+            if self.average is not None:
                 self.average.load_state_dict(state["average"])
         except (RuntimeError, ValueError) as error:
             what = str(error).splitlines()[-1].strip()

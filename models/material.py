@@ -1,6 +1,7 @@
 """What a training learns from and is judged by: pictures of a folder, or synthetic people drawn on the fly."""
 
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ class Material:
     identities: int
     train: ValidationSet
     validation: list[ValidationSet]
+    chosen_on: tuple[str, ...] = ()  # names of the validation sets whose mean chooses the best checkpoint
 
 
 def gather(flags: Flags, judged: bool = True) -> Material:
@@ -55,9 +57,11 @@ def gather(flags: Flags, judged: bool = True) -> Material:
     if not judged:
         return material
     names = [one_set.name for one_set in material.validation]
-    if flags.choose_on and flags.choose_on not in names:
-        raise Refused(f"--choose-on {flags.choose_on}: no such validation set; there are {', '.join(names)}")
-    return material
+    asked = tuple(filter(None, flags.choose_on.split(",")))
+    for name in asked:
+        if name not in names:
+            raise Refused(f"--choose-on {name}: no such validation set; there are {', '.join(names)}")
+    return replace(material, chosen_on=asked or material.chosen_on or tuple(names))
 
 
 def draw_people(flags: Flags, judged: bool) -> Material:
@@ -71,12 +75,14 @@ def draw_people(flags: Flags, judged: bool) -> Material:
     if not judged:
         return Material(batches, flags.identities, ValidationSet("train", [], []), [])
     watched = flags.watched or 200
-    seen = draw_set("train", flags, flags.seed, min(watched, flags.identities))
-    unseen = [draw_set(style.name, flags, VALIDATION_SEED, watched, style) for style in (STREET, *HELD_OUT)]
-    return Material(batches, flags.identities, seen, [*unseen, *read_others(flags)])
+    seen = draw_set("train", STREET, flags, flags.seed, min(watched, flags.identities))
+    unseen = [draw_set(style.name, style, flags, VALIDATION_SEED, watched) for style in (STREET, *HELD_OUT)]
+    others = read_others(flags)
+    foreign = (*(style.name for style in HELD_OUT), *(one_set.name for one_set in others))
+    return Material(batches, flags.identities, seen, [*unseen, *others], foreign)
 
 
-def draw_set(name: str, flags: Flags, seed: int, people: int, style: Style = STREET) -> ValidationSet:
+def draw_set(name: str, style: Style, flags: Flags, seed: int, people: int) -> ValidationSet:
     """Synthetic people at three cameras; queries come from the first."""
     drawn = tqdm(
         draw_pictures(seed, people, 3, 1, style),
@@ -125,7 +131,7 @@ def read_folder(flags: Flags, judged: bool) -> Material:
 def read_others(flags: Flags) -> list[ValidationSet]:
     """The validation sets of --validate, named as their folders."""
     folders = [Path(text) for text in flags.validate.split(",") if text]
-    return [read_part(flags, read_set(folder, "auto"), folder.name) for folder in folders]
+    return [read_part(flags, read_set(folder, share=1.0, training=False), folder.name) for folder in folders]
 
 
 def read_part(flags: Flags, pictures: PictureSet, name: str) -> ValidationSet:
@@ -163,18 +169,25 @@ def separate(samples: list[Sample]) -> list[Sample]:
     return [replace(one, camera=paths[one.path]) for one in samples]
 
 
-def load_batches(flags: Flags, material: Material, first: int) -> DataLoader[Any]:
-    """The batches from step `first` on. Their making draws nothing from the generators that training uses."""
-    numbers = range(first * flags.accumulate, flags.steps * flags.accumulate)
-    return DataLoader(
+def load_batches(flags: Flags, material: Material, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches from step `first` on. Their making draws nothing from the generators that training uses.
+
+    What a worker process refuses is refused here in its own words.
+    """
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
         material.batches,
         batch_size=None,
-        sampler=numbers,
+        sampler=range(first * flags.accumulate, flags.steps * flags.accumulate),
         num_workers=flags.drawers,
         prefetch_factor=4 if flags.drawers else None,
+        pin_memory=flags.device == "cuda",
         worker_init_fn=leave_interrupts,
         generator=torch.Generator().manual_seed(flags.seed),
     )
+    try:
+        yield from loader
+    except Refused as refused:  # the loader puts the worker's traceback before what it said
+        raise Refused(str(refused).strip().rpartition("Refused: ")[2]) from None
 
 
 def leave_interrupts(worker: int) -> None:

@@ -170,6 +170,8 @@ def plot_layers(notes: list[LayerNote], what: str, healthy: float | None) -> Fig
     if healthy is not None:
         axes.axhspan(healthy / 3, healthy * 3, color="green", alpha=0.12)
         axes.set_yscale("log", nonpositive="clip")
+    else:
+        axes.set_ylim(-0.02, 1.02)
     return figure
 
 

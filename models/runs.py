@@ -164,7 +164,7 @@ def averaged(state: Tensors) -> Tensors:
 
 
 def open_run(folder: Path, flags: dict[str, Any], free: frozenset[str], resume: bool) -> Checkpoint | None:
-    """Make the folder of a new run, or the checkpoint that a run goes on from.
+    """The checkpoint that a run goes on from, None for a new run.
 
     `free` names the flags that may differ. Raises Refused when there is a run and `resume` is not set, when there is
     none to resume, and when it was made with other flags.
@@ -173,7 +173,6 @@ def open_run(folder: Path, flags: dict[str, Any], free: frozenset[str], resume: 
     if not resume:
         if exists:
             raise Refused(f"{folder}: holds a run already; go on with --resume, or give another --out")
-        folder.mkdir(parents=True, exist_ok=True)
         return None
     if not (folder / "last.pt").exists():
         raise Refused(f"{folder / 'last.pt'}: no such file; there is nothing to resume, leave --resume out")

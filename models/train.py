@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,7 @@ from models.errors import Refused
 from models.evaluate import Describe
 from models.finder import write_rate
 from models.flags import FREE, Flags, check_flags, list_flags, merge_flags, take_flags
-from models.learner import Learner, Loss, make_learner
+from models.learner import Batch, Learner, Loss, make_learner
 from models.material import Material, describe, gather, judge_set, load_batches
 from models.network import Extractor
 from models.report import write_report
@@ -57,13 +57,24 @@ class Stopped(Refused):
     """The training was interrupted and has saved all that it needs to go on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a training is made of."""
+
+    flags: Flags
+    folder: Path
+    learner: Learner
+    material: Material
+    record: Record
+
+
 def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = None) -> Extractor:
     """Train a network and leave its run in the folder; gives the last network, the average where one is kept.
 
     `until` ends the training after that step, saved, to be resumed. Raises Refused for flags and data that cannot be
     trained with, a loss that is not finite and a full disk; Stopped when it was interrupted.
     """
-    check_flags(flags)
+    flags = check_flags(flags)
     checkpoint = open_run(folder, list_flags(flags), FREE, resume)
     torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
@@ -73,34 +84,42 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
     if checkpoint:
         learner.load(asdict(checkpoint))
         record, first = Record(**checkpoint.record), checkpoint.step
-    loader = iter(load_batches(flags, material, first))
+    loader = load_batches(flags, material, first)
     if checkpoint:
         restore_randomness(checkpoint.randomness)
 
-    start, last = time.monotonic() - record.seconds, min(until or flags.steps, flags.steps)
+    folder.mkdir(parents=True, exist_ok=True)
+    last = min(until or flags.steps, flags.steps)
+    stopped = loop(Training(flags, folder, learner, material, record), loader, first, last)
+    write_report(folder)
+    if stopped < last:
+        raise Stopped(f"stopped after step {stopped} of {flags.steps}, saved; go on with the same command and --resume")
+    return learner.judged.eval()
+
+
+def loop(training: Training, loader: Iterator[Batch], first: int, last: int) -> int:
+    """Steps, noted and saved; gives how many are done, fewer than `last` when it was interrupted."""
+    flags, record = training.flags, training.record
+    start, done = time.monotonic() - record.seconds, first
     bar = tqdm(range(first, last), initial=first, total=flags.steps, desc="training", disable=None)
-    board, done = open_board(folder, first), first
-    with board, interruptible() as interrupted:
+    with interruptible() as interrupted, open_board(training.folder, first) as board:
         for step in bar:
             noting = (step + 1) % flags.note_every == 0 or step + 1 == flags.steps
             watch = Watch() if noting else None
-            loss = learner.learn(step, list(islice(loader, flags.accumulate)), watch)
+            loss = training.learner.learn(step, list(islice(loader, flags.accumulate)), watch)
             done, record.seconds = step + 1, time.monotonic() - start
             if step % min(LOSS_EVERY, 1 + flags.steps // 50) == 0 or noting:
                 note_loss(record, board, loss, done)
                 bar.set_postfix(loss=f"{loss.total:.3f}")
             if watch:
-                note_watch(record, board, watch, done, folder)
-                note_scores(record, board, learner, material, done, folder)
-                save(folder, learner, record, done)
+                note_watch(training, board, watch, done)
+                note_scores(training, board, done)
+                save(training, done)
             if interrupted:
                 break
         if done < flags.steps:
-            save(folder, learner, record, done)
-    write_report(folder)
-    if interrupted and done < flags.steps:
-        raise Stopped(f"stopped after step {done} of {flags.steps}, saved; go on with the same command and --resume")
-    return learner.judged.eval()
+            save(training, done)
+    return done
 
 
 def begin(flags: Flags, learner: Learner, material: Material) -> Record:
@@ -144,8 +163,9 @@ def note_loss(record: Record, board: SummaryWriter, loss: Loss, step: int) -> No
     board.add_scalar("learning rate", loss.rate, step)
 
 
-def note_watch(record: Record, board: SummaryWriter, watch: Watch, step: int, folder: Path) -> None:
+def note_watch(training: Training, board: SummaryWriter, watch: Watch, step: int) -> None:
     """Keep what was seen inside of a step; of histograms and pictures the last."""
+    record = training.record
     record.ratios.append((step, {name: float(f"{ratio:.3g}") for name, ratio in watch.ratios.items()}))
     record.dead.append((step, {name: round(share, 4) for name, share in watch.dead.items()}))
     seen = {"activations": watch.activations, "gradients": watch.gradients}
@@ -155,15 +175,15 @@ def note_watch(record: Record, board: SummaryWriter, watch: Watch, step: int, fo
     for name, image in (("filters.png", watch.filters), ("triplets.png", watch.triplets)):
         buffer = io.BytesIO()
         Image.fromarray(image).save(buffer, "PNG")
-        write_whole(folder / name, buffer.getvalue())
+        write_whole(training.folder / name, buffer.getvalue())
     show(board, watch, step)
 
 
-def note_scores(
-    record: Record, board: SummaryWriter, learner: Learner, material: Material, step: int, folder: Path
-) -> None:
+def note_scores(training: Training, board: SummaryWriter, step: int) -> None:
     """Judge by people of the training and by unseen ones; keep the weights that are the best so far."""
-    flags, network = learner.flags, learner.judged
+    flags, record, material = training.flags, training.record, training.material
+    network = training.learner.judged
+    chosen = list[float]()
     for one in (material.train, *material.validation):
         scores = judge_set(network, one, flags.device)
         figures = {"mAP": scores.mean_ap, "rank-1": scores.rank(1), "mINP": scores.mean_inp}
@@ -172,17 +192,21 @@ def note_scores(
         tqdm.write(f"step {step}, {one.name}: mAP {scores.mean_ap:.3f}, rank-1 {scores.rank(1):.3f}")
         for name, value in figures.items():
             board.add_scalar(f"{name}/{one.name}", value, step)
-        chosen = one.name == (flags.choose_on or material.validation[-1].name)
-        if chosen and figures[flags.choose_by] > record.best.get("value", -1):
-            record.best = {"step": step, "set": one.name, "metric": flags.choose_by, "value": figures[flags.choose_by]}
-            write_whole(folder / "best.pt", pack(network.state_dict()))
+        if one.name in material.chosen_on:
+            chosen.append(figures[flags.choose_by])
+    value = sum(chosen) / len(chosen)
+    if value > record.best.get("value", -1):
+        record.best = {"step": step, "set": ",".join(material.chosen_on), "metric": flags.choose_by, "value": value}
+        write_whole(training.folder / "best.pt", pack(network.state_dict()))
 
 
-def save(folder: Path, learner: Learner, record: Record, step: int) -> None:
+def save(training: Training, step: int) -> None:
     """Write last.pt and run.json."""
-    checkpoint = Checkpoint(step=step, randomness=collect_randomness(), record=asdict(record), **learner.state())
-    write_checkpoint(folder, checkpoint)
-    write_record(folder, record)
+    record, state = training.record, training.learner.state()
+    write_checkpoint(
+        training.folder, Checkpoint(step=step, randomness=collect_randomness(), record=asdict(record), **state)
+    )
+    write_record(training.folder, record)
 
 
 def describe_by_network(network: Extractor, device: str = "cpu") -> Describe:

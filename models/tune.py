@@ -75,6 +75,8 @@ def read_axis(text: str) -> Axis:
     Axis(name='rate', choices=(), low=0.0001, high=0.01, log=True, whole=False)
     >>> read_axis("smoothing=0,0.1").choices
     (0.0, 0.1)
+    >>> read_axis("losses=identity=1|identity=1,triplet=1").choices  # values that hold commas
+    ('identity=1', 'identity=1,triplet=1')
     """
     name, _, values = text.partition("=")
     name = name.strip().replace("-", "_")
@@ -84,7 +86,7 @@ def read_axis(text: str) -> Axis:
     kind = kinds[name]
     try:
         if ".." not in values:
-            choices = tuple(read_value(kind, one.strip()) for one in values.split(","))
+            choices = tuple(read_value(kind, one.strip()) for one in values.split("|" if "|" in values else ","))
             return Axis(name, choices)
         span, _, scale = values.partition(":")
         low, high = (float(one) for one in span.split(".."))
@@ -113,7 +115,7 @@ def tune(flags: Flags, axes: list[Axis], folder: Path, method: Method, trials: i
     What an earlier call left in the folder counts. A trial that was interrupted is trained on; one that is refused (a
     loss that is not finite) counts as failed. Raises Refused when the folder's search was another one.
     """
-    check_flags(flags)
+    flags = check_flags(flags)
     study = open_study(flags, axes, folder, method)
     finish_interrupted(study)
     if method == "grid":

@@ -47,7 +47,10 @@ def judge_scores(record: Record) -> Verdict:
     said = [", ".join(f"rank-1 {rank:.3f} on {name}" for name, rank in final.items()) + f" at step {last}."]
     bad = False
     if seen is not None and final:
-        unseen = final.get(record.best.get("set", ""), next(iter(final.values())))
+        chosen = [final[name] for name in record.best.get("set", "").split(",") if name in final] or list(
+            final.values()
+        )
+        unseen = sum(chosen) / len(chosen)
         bad = seen - unseen > GAP
         meaning = "it overfits: more identities, stronger changes or fewer steps" if bad else "no sign of overfitting"
         said.append(f"People of the training {seen:.3f}: a gap of {seen - unseen:+.3f}, {meaning}.")

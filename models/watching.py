@@ -167,7 +167,7 @@ def frame(image: Image, colour: tuple[int, int, int]) -> Image:
 
 def open_board(folder: Path, step: int) -> SummaryWriter:
     """TensorBoard's file for a run; what a stopped run wrote after `step` is hidden."""
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
 
 def show(board: SummaryWriter, watch: Watch, step: int) -> None:

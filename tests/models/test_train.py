@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from models.__main__ import app
 from models.errors import Refused
 from models.flags import Flags
+from models.people.style import HELD_OUT
 from models.runs import load_run, read_checkpoint, read_record
 from models.train import Stopped, train
 from tests.models.tiny import TINY, make_folder
@@ -46,10 +47,15 @@ def test_twelve_steps_are_six_and_six_more_to_the_last_bit(people: Path, tmp_pat
     assert not all(torch.equal(ends[0].network[name], value) for name, value in straight.state_dict().items())
 
 
-def test_synthetic_people_are_drawn_on_the_fly_and_validated_in_two_styles(tmp_path: Path) -> None:
+def test_synthetic_people_are_drawn_on_the_fly_and_validated_in_styles_that_are_not_theirs(tmp_path: Path) -> None:
     first, again = train(SYNTHETIC, tmp_path / "first"), train(SYNTHETIC, tmp_path / "again")
     assert same(first, again)
-    assert [name for _, name, *_ in read_record(tmp_path / "first").scores] == ["train", "street", "toy"]
+    record = read_record(tmp_path / "first")
+    foreign = [style.name for style in HELD_OUT]
+    assert [name for _, name, *_ in record.scores] == ["train", "street", *foreign]
+    scores = [mean_ap for _, name, mean_ap, *_ in record.scores if name in foreign]
+    assert record.best["set"] == ",".join(foreign)
+    assert record.best["value"] == pytest.approx(sum(scores) / len(scores), abs=1e-4)
 
 
 def test_a_run_holds_all_that_is_promised(run: Path) -> None:
@@ -167,16 +173,33 @@ def test_what_cannot_be_trained_is_refused_with_the_remedy(
 ) -> None:
     with pytest.raises(Refused, match=said.replace("(", r"\(")):
         train(replace(TINY, **{"data": str(people), **change}), tmp_path / "run")  # type: ignore[arg-type]
-    assert not (tmp_path / "run" / "last.pt").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_picture_that_a_worker_cannot_read_is_named_in_one_line(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "pictures")
+    flags = replace(TINY, data=str(folder), drawers=1, hold_out=0.0, validate=str(make_folder(tmp_path / "others")))
+    (folder / "p03" / "c0_0.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    with pytest.raises(Refused, match=r"^[^\n]*p03/c0_0\.png[^\n]*$"):
+        train(replace(flags, steps=50, note_every=50, watched=2, seed=3), tmp_path / "run")
 
 
 def test_fine_tuning_starts_from_a_run_and_sizes_the_classifier_by_the_folder(run: Path, tmp_path: Path) -> None:
     corrections = make_folder(tmp_path / "corrections", people=10, cameras=1, shots=3)
     flags = replace(
-        TINY, data=str(corrections), start=str(run), early_factor=0.1, dim=512, rate=1e-9, steps=1, decay=0.0
+        TINY,
+        data=str(corrections),
+        start=str(run),
+        early_factor=0.1,
+        height=128,
+        dim=512,
+        rate=1e-9,
+        steps=1,
+        decay=0.0,
     )
     tuned = train(flags, tmp_path / "tuned")
     assert tuned.architecture == load_run(run).architecture
+    assert read_record(tmp_path / "tuned").flags["height"] == 64
     before, after = load_run(run).state_dict(), tuned.state_dict()
     weights = [name for name, _ in tuned.named_parameters()]
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in weights)
