@@ -1,6 +1,7 @@
 """`python -m models`: draw people, train, evaluate, export.
 
-Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the reason.
+Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the
+reason.
 """
 
 import sys
@@ -8,6 +9,7 @@ import sys
 import typer
 from rich.console import Console
 
+from models.bring import bring
 from models.errors import Refused
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -16,6 +18,9 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_mar
 @app.callback()
 def models() -> None:
     """The extractor: draw people, train, evaluate, export."""
+
+
+app.command("import")(bring)
 
 
 def main() -> None:
