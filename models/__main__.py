@@ -1,7 +1,6 @@
 """`python -m models`: draw people, train, evaluate, export.
 
-Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the
-reason.
+Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the reason.
 """
 
 import sys
@@ -10,6 +9,7 @@ import typer
 from rich.console import Console
 
 from models.bring import bring
+from models.data.command import check_data
 from models.errors import Refused
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
@@ -20,6 +20,7 @@ def models() -> None:
     """The extractor: draw people, train, evaluate, export."""
 
 
+app.command("check-data")(check_data)
 app.command("import")(bring)
 
 

@@ -1,0 +1,44 @@
+"""Pictures from disk, decoded as the service does it, and the search for pictures in folders."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import Refused
+from service.errors import BadPicture
+from service.images.decode import PictureLimits, decode
+
+LIMITS = PictureLimits(max_bytes=64_000_000, max_pixels=64_000_000)  # whole frames are allowed, bombs are not
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def load(path: Path) -> NDArray[np.uint8]:
+    """The picture as uint8 RGB (h, w, 3), upright. Raises Refused, which names the file."""
+    try:
+        return decode(path.read_bytes(), LIMITS)
+    except BadPicture as error:
+        raise Refused(f"{path}: {error.detail}; or remove the file") from error
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the name is that of a picture; hidden files are not (some systems leave ._NAME.jpg beside NAME.jpg)."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """The pictures directly in a folder, by name. Raises Refused where there is no such folder or none in it."""
+    check_folder(folder)
+    found = sorted(path for path in folder.iterdir() if is_picture(path))
+    if not found:
+        raise Refused(f"{folder} holds no pictures ({', '.join(SUFFIXES)}); put some in or give another folder")
+    return found
+
+
+def check_folder(folder: Path) -> None:
+    """Raises Refused where there is no such folder."""
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "is not there"
+        raise Refused(f"{folder} {what}; give the folder that holds the pictures")

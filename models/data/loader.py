@@ -1,0 +1,136 @@
+"""Pictures from disk as tensors: random batches to train on, and plain blocks in order to validate by."""
+
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from models.data.augment import FULL, Augmentation, augment
+from models.data.images import load
+from models.data.sample import Sample
+from models.data.sampler import IdentitySampler
+from models.errors import Refused
+from service.images.preprocess import resize
+
+AUGMENT = 3  # a stream of random numbers of its own beside those of the sampler
+AHEAD = 4  # batches that each worker process prepares
+
+Item = TypeVar("Item")
+
+
+class DiskBatches(Dataset[tuple[Tensor, Tensor]]):
+    """Item k is the batch of step k: uint8 images (P · K, height, width, 3) and labels (P · K,) int64 from 0.
+
+    It follows from (seed, k) alone, whichever process makes it, so that a run goes on at step k as if never stopped.
+    Label i means the identity `identities[i]`.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        *,
+        people: int,
+        pictures: int,
+        height: int,
+        width: int,
+        steps: int,
+        seed: int,
+        augmentation: Augmentation = FULL,
+        calm: float = 1.0,
+        ramp: float = 0.5,
+    ) -> None:
+        """The augmentation's strength grows from `calm` times its own to all of it in the first `ramp` of the steps.
+
+        Raises Refused where there are fewer identities than `people`.
+        """
+        self.samples = tuple(samples)
+        self.sampler = IdentitySampler(samples, people, pictures, seed)
+        self.height, self.width, self.steps, self.seed = height, width, steps, seed
+        self.augmentation, self.calm, self.ramp = augmentation, calm, ramp
+
+    @property
+    def identities(self) -> tuple[int, ...]:
+        """The identity of each label."""
+        return self.sampler.identities
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        if not 0 <= step < self.steps:
+            raise IndexError(f"step {step} of {self.steps}")
+        rng = np.random.default_rng((self.seed, AUGMENT, step))
+        augmentation = self.augmentation_at(step)
+        images = np.empty((self.sampler.people * self.sampler.pictures, self.height, self.width, 3), np.uint8)
+        for image, index in zip(images, self.sampler.batch(step), strict=True):
+            image[:] = augment(resize(load(self.samples[index].path), self.height, self.width), augmentation, rng)
+        labels = np.repeat(np.array(self.sampler.labels(step), np.int64), self.sampler.pictures)
+        return torch.from_numpy(images), torch.from_numpy(labels)
+
+    def augmentation_at(self, step: int) -> Augmentation:
+        """The augmentation at the strength of this step."""
+        grown = min(1.0, step / max(1.0, self.ramp * self.steps))
+        share = self.calm + (1 - self.calm) * grown
+        return replace(self.augmentation, strength=self.augmentation.strength * share)
+
+
+class Pictures(Dataset[NDArray[np.uint8]]):
+    """Item i is picture i as uint8 RGB: (h, w, 3) as it lies on disk, or (height, width, 3). Nothing is random."""
+
+    def __init__(self, samples: Sequence[Sample], height: int | None = None, width: int | None = None) -> None:
+        self.samples, self.height, self.width = tuple(samples), height, width
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        image = load(self.samples[index].path)
+        return image if self.height is None or self.width is None else resize(image, self.height, self.width)
+
+
+class Blocks(Dataset[Tensor]):
+    """Item k is block k of the pictures, in order: uint8 (up to `block`, height, width, 3). Nothing is random."""
+
+    def __init__(self, samples: Sequence[Sample], height: int, width: int, block: int = 256) -> None:
+        self.pictures, self.block = Pictures(samples, height, width), block
+
+    def __len__(self) -> int:
+        return -(-len(self.pictures) // self.block)
+
+    def __getitem__(self, number: int) -> Tensor:
+        if not 0 <= number < len(self):
+            raise IndexError(f"block {number} of {len(self)}")
+        places = range(number * self.block, min((number + 1) * self.block, len(self.pictures)))
+        return torch.from_numpy(np.stack([self.pictures[k] for k in places]))
+
+
+def stream(items: Dataset[Item], workers: int = 0, first: int = 0, last: int | None = None) -> Iterator[Item]:
+    """The items from `first` to before `last` (all, unless told otherwise) in order, made by worker processes; 0 makes
+    them in this one. What a worker refuses is refused here in one line, as it was said there."""
+    assert isinstance(items, Sized)
+    order = range(first, len(items) if last is None else last)
+    loader: DataLoader[Item] = DataLoader(
+        items,
+        batch_size=None,
+        sampler=order,
+        num_workers=workers,
+        prefetch_factor=AHEAD if workers else None,
+        collate_fn=_same,
+        generator=torch.Generator(),  # else it draws from the global one, and a run that resumes goes on differently
+    )
+    try:
+        yield from loader
+        return
+    except Refused as error:  # the loader puts the worker's traceback into the message
+        reason = str(error).strip().rpartition("Refused: ")[2]
+        error.__traceback__ = None  # a cycle that keeps the worker processes alive, and later ones inherit it
+    raise Refused(reason)
+
+
+def _same(item: Item) -> Item:
+    return item
