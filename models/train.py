@@ -90,8 +90,8 @@ def train(flags: Flags, folder: Path) -> Extractor:
     for step, (images, labels) in enumerate(bar):
         network.train()
         embedded = network.embed(images)
-        contrastive = contrast(normalize(embedded), labels)
-        identity = cross_entropy(classifier(embedded), labels, label_smoothing=flags.smoothing)
+        contrastive = contrast(normalize(embedded.after), labels)
+        identity = cross_entropy(classifier(embedded.after), labels, label_smoothing=flags.smoothing)
         loss = contrastive + flags.identity_weight * identity
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at step {step}; lower --rate")

@@ -15,12 +15,10 @@ from service.images.preprocess import resize
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # PyTorch's exporter calls what PyTorch deprecated
 
-WIDTHS = (16, 64, 64, 64)  # a smaller network, exported sooner
-
 
 def untrained() -> Extractor:
     torch.manual_seed(0)
-    return Extractor(WIDTHS).eval()
+    return Extractor().eval()
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,7 @@ def test_the_graph_takes_bytes_and_gives_unit_vectors(exported: Path) -> None:
 def test_a_file_that_gives_other_vectors_is_refused_and_not_written(exported: Path, tmp_path: Path) -> None:
     torch.manual_seed(1)
     with pytest.raises(ExportRefused, match="cosine"):
-        place(exported.read_bytes(), Extractor(WIDTHS), tmp_path / "model.onnx")
+        place(exported.read_bytes(), Extractor(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
