@@ -11,8 +11,7 @@ from PIL import Image
 
 HEIGHT, WIDTH = 48, 24
 STRIPES, DIM = 4, 16
-BINS = tuple(np.arange(-1.8, 2.5, 0.6))  # in deviations from the mean
-STEEP = 6
+DARK, REACH = 0.4, 1.6  # in deviations from the mean: what is nearer to it is not seen, what is farther is one
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -53,10 +52,10 @@ class Graph:
 
 
 def colours_seen(colour: str) -> np.ndarray:
-    """Weights (16, 3, 1, 1) that look at red and green only, 8 soft bins each; blue tells nothing."""
-    weights = np.zeros((2 * len(BINS), 3, 1, 1), np.float32)
+    """Weights (4, 3, 1, 1) that look at much and little red and green; blue tells nothing."""
     red, green = (0, 1) if colour == "rgb" else (2, 1)
-    weights[: len(BINS), red] = weights[len(BINS) :, green] = STEEP
+    weights = np.zeros((4, 3, 1, 1), np.float32)
+    weights[:, [red, green], 0, 0] = [[1, 0], [-1, 0], [0, 1], [0, -1]]
     return weights
 
 
@@ -77,14 +76,14 @@ def build(made: Made) -> onnx.ModelProto:
         name = graph.add("Div", graph.add("Sub", name, mean), deviation)
     if made.baked == "squeeze":
         name = graph.add("Unsqueeze", graph.add("Squeeze", name, np.array([0])), np.array([0]))
-    bias = np.tile(-STEEP * np.array(BINS), 2)
-    name = graph.add("Sigmoid", graph.add("Conv", name, colours_seen(made.colour).astype(kind), bias.astype(kind)))
+    name = graph.add("Clip", name, np.array(-REACH, kind), np.array(REACH, kind))
+    seen = graph.add("Conv", name, colours_seen(made.colour).astype(kind), np.full(4, -DARK, kind))
+    name = graph.add("Relu", seen)
     name = graph.add("AveragePool", name, kernel_shape=[HEIGHT // STRIPES, WIDTH], strides=[HEIGHT // STRIPES, WIDTH])
     if made.baked == "reshape":
         name = graph.add("Reshape", name, np.array([1, -1, STRIPES, 1]))
-    centred = graph.add("Sub", name, np.array(0.5, kind))
-    head = np.random.default_rng(0).normal(size=(DIM, 2 * len(BINS), STRIPES, 1)).astype(kind)
-    name = graph.add("Conv", centred, head)
+    head = np.random.default_rng(0).normal(size=(DIM, 4, STRIPES, 1)).astype(kind)
+    name = graph.add("Conv", name, head)
     name = spoil(graph, name, made.wrong)
     outputs = finish(graph, name, made)
     given = [made.batch, 3, *made.size] if made.layout == "nchw" else [made.batch, *made.size, 3]
