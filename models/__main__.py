@@ -1,6 +1,7 @@
 """`python -m models`: draw people, train, evaluate, export.
 
-Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the reason.
+Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the
+reason, 130 stopped and saved.
 """
 
 import sys
@@ -11,6 +12,11 @@ from rich.console import Console
 from models.bring import bring
 from models.data.command import check_data
 from models.errors import Refused
+from models.export import export
+from models.finder import find_command
+from models.report import report_command
+from models.train import train_command
+from models.tune import tune_command
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -21,7 +27,12 @@ def models() -> None:
 
 
 app.command("check-data")(check_data)
+app.command("export")(export)
 app.command("import")(bring)
+app.command("train")(train_command)
+app.command("find-rate")(find_command)
+app.command("report")(report_command)
+app.command("tune")(tune_command)
 
 
 def main() -> None:

@@ -62,5 +62,7 @@ def least_cosine(some: NDArray[np.float32], others: NDArray[np.float32]) -> floa
 def first_line(error: Exception) -> str:
     """What ONNX or its runtime says first, without codes and its own source lines; the rest is for its developers."""
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    line = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Status Message: |\S*/onnxruntime/\S+ (?:onnxruntime::)?", "", line)
+    line = re.sub(
+        r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Status Message: |\S*/onnxruntime/\S+ (?:onnxruntime::)?", "", line
+    )
     return line if len(line) <= LONGEST else line[:LONGEST] + " …"

@@ -1,202 +1,227 @@
-"""Trains the extractor on synthetic people, on the CPU. Reads top to bottom: draw, loop, note.
+"""Trains an extractor. Reads top to bottom: draw, loop, note.
 
-A run is a folder: weights.pt, run.json (flags, environment, losses and scores by step) and curves.png.
-`python -m models.train --out runs/try --steps 300` is a smoke run of about two minutes.
+`python -m models train DATA --out RUN` leaves a run (see models.runs). DATA is a folder of pictures or `people`.
 """
 
-import argparse
-import json
-import os
-import platform
-import subprocess
+import io
+import signal
+import threading
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
 
-import matplotlib.figure
 import numpy as np
 import torch
+import typer
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
-from torch.utils.data import DataLoader
+from PIL import Image
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from models.batches import Batches, Shape
-from models.evaluate import Describe, judge
-from models.losses import contrast
-from models.network import DIM, HEIGHT, WIDTH, Extractor
-from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
-from models.people.style import STREET, TOY
+from models.checks import check, print_checks
+from models.errors import Refused
+from models.evaluate import Describe
+from models.finder import write_rate
+from models.flags import FREE, Flags, check_flags, list_flags, merge_flags, take_flags
+from models.learner import Learner, Loss, make_learner
+from models.material import Material, describe, gather, judge_set, load_batches
+from models.network import Extractor
+from models.report import write_report
+from models.runs import (
+    Checkpoint,
+    Record,
+    collect_randomness,
+    commit,
+    describe_environment,
+    open_run,
+    pack,
+    read_checkpoint,
+    restore_randomness,
+    write_checkpoint,
+    write_record,
+    write_whole,
+)
+from models.watching import Watch, bin_values, open_board, show
 from service.images.preprocess import resize
 
-VALIDATION_SEED = 500_000
-WARM_UP = 100  # steps
-
-Note = tuple[int, str, float, float]  # step, style, mAP, rank-1
+LOSS_EVERY = 20  # steps between notes of the loss, fewer in a run of less than 1,000
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What a run depends on; with the same flags the first steps are the same."""
-
-    steps: int = 4000
-    identities: int = 1000
-    views: int = 16  # cut-outs per identity
-    scenes: int = 400
-    people: int = 32  # per batch
-    pictures: int = 4  # per person and batch
-    rate: float = 6e-3  # at its peak, after the warm-up
-    decay: float = 1e-2
-    identity_weight: float = 0.3  # of the identity loss beside the contrastive one
-    smoothing: float = 0.1
-    seed: int = 1
-    threads: int = 2
-    drawers: int = 1  # processes that draw batches; 0 draws them in between
-    watched: int = 60  # unseen people of each style in a validation
-    note_every: int = 200  # steps between validations and saved weights
+class Stopped(Refused):
+    """The training was interrupted and has saved all that it needs to go on."""
 
 
-@dataclass(slots=True)
-class Diary:
-    """What happened, by step."""
+def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = None) -> Extractor:
+    """Train a network and leave its run in the folder; gives the last network, the average where one is kept.
 
-    losses: list[tuple[int, float, float]] = field(default_factory=list)  # step, contrastive, identity
-    scores: list[Note] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-def train(flags: Flags, folder: Path) -> Extractor:
-    """Train a network and leave its run in the folder. Raises FloatingPointError when the loss is no longer finite."""
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(flags.seed)
+    `until` ends the training after that step, saved, to be resumed. Raises Refused for flags and data that cannot be
+    trained with, a loss that is not finite and a full disk; Stopped when it was interrupted.
+    """
+    check_flags(flags)
+    checkpoint = open_run(folder, list_flags(flags), FREE, resume)
     torch.set_num_threads(flags.threads)
-    batches = draw_batches(flags)
-    validation = {
-        style.name: list(draw_pictures(VALIDATION_SEED, flags.watched, 3, 1, style)) for style in (STREET, TOY)
-    }
-    network = Extractor()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in PyTorch's types
-    classifier = nn.Linear(DIM, flags.identities, bias=False)
-    nn.init.normal_(classifier.weight, std=0.001)
-    weights = [*network.parameters(), *classifier.parameters()]
-    optimiser = torch.optim.AdamW(weights, lr=flags.rate, weight_decay=flags.decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, flags.steps))
+    torch.manual_seed(flags.seed)
+    material = gather(flags)
+    learner = make_learner(flags, material.identities)
+    record, first = begin(flags, learner, material), 0
+    if checkpoint:
+        learner.load(asdict(checkpoint))
+        record, first = Record(**checkpoint.record), checkpoint.step
+    loader = iter(load_batches(flags, material, first))
+    if checkpoint:
+        restore_randomness(checkpoint.randomness)
 
-    diary, start = Diary(), time.monotonic()
-    ahead = 4 if flags.drawers else None
-    loader = DataLoader(batches, batch_size=None, num_workers=flags.drawers, prefetch_factor=ahead)
-    bar = tqdm(loader, desc="training", disable=None)
-    for step, (images, labels) in enumerate(bar):
-        network.train()
-        embedded = network.embed(images)
-        contrastive = contrast(normalize(embedded.after), labels)
-        identity = cross_entropy(classifier(embedded.after), labels, label_smoothing=flags.smoothing)
-        loss = contrastive + flags.identity_weight * identity
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {step}; lower --rate")
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        schedule.step()
-        if step % 20 == 0:
-            diary.losses.append((step, round(contrastive.item(), 4), round(identity.item(), 4)))
-            bar.set_postfix(contrastive=diary.losses[-1][1], identity=diary.losses[-1][2])
-        if (step + 1) % flags.note_every == 0 or step + 1 == flags.steps:
-            diary.seconds = time.monotonic() - start
-            diary.scores += validate(network, validation, step + 1)
-            save(network, flags, diary, folder)
-    return network.eval()
-
-
-def draw_batches(flags: Flags) -> Batches:
-    """People and backgrounds to train on, and the batches made of them."""
-    cut_outs = draw_cut_outs(flags.seed, flags.identities, flags.views, STREET, workers=flags.threads)
-    scenes = draw_scenes(flags.seed, flags.scenes, STREET)
-    return Batches(cut_outs, scenes, Shape(flags.people, flags.pictures, HEIGHT, WIDTH), flags.steps, flags.seed)
+    start, last = time.monotonic() - record.seconds, min(until or flags.steps, flags.steps)
+    bar = tqdm(range(first, last), initial=first, total=flags.steps, desc="training", disable=None)
+    board, done = open_board(folder, first), first
+    with board, interruptible() as interrupted:
+        for step in bar:
+            noting = (step + 1) % flags.note_every == 0 or step + 1 == flags.steps
+            watch = Watch() if noting else None
+            loss = learner.learn(step, list(islice(loader, flags.accumulate)), watch)
+            done, record.seconds = step + 1, time.monotonic() - start
+            if step % min(LOSS_EVERY, 1 + flags.steps // 50) == 0 or noting:
+                note_loss(record, board, loss, done)
+                bar.set_postfix(loss=f"{loss.total:.3f}")
+            if watch:
+                note_watch(record, board, watch, done, folder)
+                note_scores(record, board, learner, material, done, folder)
+                save(folder, learner, record, done)
+            if interrupted:
+                break
+        if done < flags.steps:
+            save(folder, learner, record, done)
+    write_report(folder)
+    if interrupted and done < flags.steps:
+        raise Stopped(f"stopped after step {done} of {flags.steps}, saved; go on with the same command and --resume")
+    return learner.judged.eval()
 
 
-def validate(network: Extractor, sets: dict[str, list[Picture]], step: int) -> list[Note]:
-    """Scores on unseen people by style; they are watched, and choose nothing."""
-    notes = []
-    for style, pictures in sets.items():
-        scores = judge(describe_by_network(network), pictures)
-        notes.append((step, style, round(scores.mean_ap, 4), round(scores.rank(1), 4)))
-        tqdm.write(f"step {step}, {style}: mAP {scores.mean_ap:.3f}, rank-1 {scores.rank(1):.3f}")
-    return notes
+def begin(flags: Flags, learner: Learner, material: Material) -> Record:
+    """The record of a run that has not learned anything yet."""
+    return Record(
+        flags=list_flags(flags),
+        architecture=learner.network.architecture.to_json(),
+        identities=material.identities,
+        parameters=sum(weight.numel() for weight in learner.network.parameters()),
+        commit=commit(),
+        environment=describe_environment(flags.device),
+    )
 
 
-def rate_at(step: int, steps: int) -> float:
-    """Share of the peak learning rate: linear warm-up, then a half cosine down to 0."""
-    if step < WARM_UP:
-        return (step + 1) / WARM_UP
-    return 0.5 * (1 + float(np.cos(np.pi * (step - WARM_UP) / max(1, steps - WARM_UP))))
+@contextmanager
+def interruptible() -> Iterator[list[int]]:
+    """A list that gets the signal when Ctrl-C or a stop is asked for; the second one ends at once."""
+    caught: list[int] = []
+
+    def catch(number: int, at: FrameType | None) -> None:
+        caught.append(number)
+        signal.signal(number, signal.default_int_handler)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    before = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def describe_by_network(network: Extractor) -> Describe:
+def note_loss(record: Record, board: SummaryWriter, loss: Loss, step: int) -> None:
+    """Keep the loss, its parts and the learning rate."""
+    parts = {name: round(part, 5) for name, part in loss.parts.items()}
+    record.losses.append((step, round(loss.total, 5), parts, loss.rate))
+    for name, value in {"total": loss.total, **loss.parts}.items():
+        board.add_scalar(f"loss/{name}", value, step)
+    board.add_scalar("learning rate", loss.rate, step)
+
+
+def note_watch(record: Record, board: SummaryWriter, watch: Watch, step: int, folder: Path) -> None:
+    """Keep what was seen inside of a step; of histograms and pictures the last."""
+    record.ratios.append((step, {name: float(f"{ratio:.3g}") for name, ratio in watch.ratios.items()}))
+    record.dead.append((step, {name: round(share, 4) for name, share in watch.dead.items()}))
+    seen = {"activations": watch.activations, "gradients": watch.gradients}
+    record.histograms = {kind: {name: bin_values(one) for name, one in found.items()} for kind, found in seen.items()}
+    record.filters.append((step, round(watch.roughness, 4)))
+    record.triplets.append((step, round(watch.wrong, 4)))
+    for name, image in (("filters.png", watch.filters), ("triplets.png", watch.triplets)):
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        write_whole(folder / name, buffer.getvalue())
+    show(board, watch, step)
+
+
+def note_scores(
+    record: Record, board: SummaryWriter, learner: Learner, material: Material, step: int, folder: Path
+) -> None:
+    """Judge by people of the training and by unseen ones; keep the weights that are the best so far."""
+    flags, network = learner.flags, learner.judged
+    for one in (material.train, *material.validation):
+        scores = judge_set(network, one, flags.device)
+        figures = {"mAP": scores.mean_ap, "rank-1": scores.rank(1), "mINP": scores.mean_inp}
+        record.scores.append((step, one.name, *(round(figures[name], 4) for name in ("mAP", "rank-1", "mINP"))))
+        tqdm.write(f"step {step}, {one.name}: mAP {scores.mean_ap:.3f}, rank-1 {scores.rank(1):.3f}")
+        for name, value in figures.items():
+            board.add_scalar(f"{name}/{one.name}", value, step)
+        chosen = one.name == (flags.choose_on or material.validation[-1].name)
+        if chosen and figures[flags.choose_by] > record.best.get("value", -1):
+            record.best = {"step": step, "set": one.name, "metric": flags.choose_by, "value": figures[flags.choose_by]}
+            write_whole(folder / "best.pt", pack(network.state_dict()))
+
+
+def save(folder: Path, learner: Learner, record: Record, step: int) -> None:
+    """Write last.pt and run.json."""
+    checkpoint = Checkpoint(step=step, randomness=collect_randomness(), record=asdict(record), **learner.state())
+    write_checkpoint(folder, checkpoint)
+    write_record(folder, record)
+
+
+def describe_by_network(network: Extractor, device: str = "cpu") -> Describe:
     """The network in PyTorch, as evaluation wants it."""
+    height, width = network.architecture.height, network.architecture.width
 
-    def describe(images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        network.eval()
-        ready = torch.from_numpy(np.stack([resize(image, HEIGHT, WIDTH) for image in images]))
-        with torch.inference_mode():
-            parts: list[Tensor] = [network(part) for part in torch.split(ready, 64)]
-        vectors: NDArray[np.float32] = torch.cat(parts).numpy()
-        return vectors
+    def describe_images(images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        return describe(network, [resize(image, height, width) for image in images], device)
 
-    return describe
+    return describe_images
 
 
-def save(network: Extractor, flags: Flags, diary: Diary, folder: Path) -> None:
-    """Write weights.pt, run.json and curves.png, each complete or not at all."""
-    torch.save(network.state_dict(), folder / "weights.part")
-    (folder / "weights.part").replace(folder / "weights.pt")
-    run = {
-        "flags": asdict(flags),
-        "commit": commit(),
-        "environment": {"python": platform.python_version(), "torch": torch.__version__, "cores": os.cpu_count()},
-        "parameters": sum(weight.numel() for weight in network.parameters()),
-        **asdict(diary),
-    }
-    (folder / "run.part").write_text(json.dumps(run, indent=1) + "\n")
-    (folder / "run.part").replace(folder / "run.json")
-    plot(diary, folder / "curves.png")
+@take_flags
+def train_command(
+    context: typer.Context,
+    data: Annotated[str, typer.Argument(help="a folder of pictures, or `people` for synthetic people")],
+    out: Annotated[Path, typer.Option(help="folder of the run")],
+    resume: Annotated[bool, typer.Option("--resume", help="go on where the run in --out was stopped")] = False,
+    until: Annotated[int, typer.Option(help="stop after this step, to be resumed later; 0: train to the end")] = 0,
+    check_first: Annotated[
+        bool, typer.Option("--check", help="check data, losses and network, and do not train")
+    ] = False,
+    find_first: Annotated[bool, typer.Option("--find-rate", help="look for a learning rate, and do not train")] = False,
+    **given: Any,
+) -> None:
+    """Train an extractor on pictures of a folder or on synthetic people.
 
-
-def commit() -> str:
-    """The commit of the working tree, or `unknown` outside a repository."""
-    command = ["git", "rev-parse", "HEAD"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # a fixed command
-    return found.stdout.strip() if found.returncode == 0 else "unknown"
-
-
-def plot(diary: Diary, path: Path) -> None:
-    """Losses and validation scores over steps."""
-    figure = matplotlib.figure.Figure(figsize=(9, 3.5), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    steps, contrastive, identity = zip(*diary.losses, strict=True)
-    left.plot(steps, contrastive, label="contrastive")
-    left.plot(steps, identity, label="identity")
-    for style in sorted({entry[1] for entry in diary.scores}):
-        mine = [entry for entry in diary.scores if entry[1] == style]
-        right.plot([entry[0] for entry in mine], [entry[3] for entry in mine], marker="o", label=f"rank-1, {style}")
-    for axes in (left, right):
-        axes.set_xlabel("step")
-        axes.legend()
-    figure.savefig(path)
-
-
-def main() -> None:
-    """Trains with the flags of the command line."""
-    parser = argparse.ArgumentParser(description="Train the extractor on synthetic people.")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    defaults = Flags()
-    for name, value in asdict(defaults).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    given = vars(parser.parse_args())
-    folder = given.pop("out")
-    train(Flags(**given), folder)
-
-
-if __name__ == "__main__":
-    main()
+    With --resume, flags that are not given are those the run was started with.
+    """
+    flags = Flags(data=data, **given)
+    if check_first:
+        raise typer.Exit(0 if print_checks(check(flags)) else 1)
+    if find_first:
+        write_rate(flags, out)
+        return
+    if resume and (out / "last.pt").exists():
+        told = {name for name in given if str(context.get_parameter_source(name)).rpartition(".")[2] != "DEFAULT"}
+        flags = merge_flags(data, given, told, read_checkpoint(out).record["flags"])
+    try:
+        train(flags, out, resume, until or None)
+    except Stopped as stopped:
+        Console(stderr=True, soft_wrap=True).print(str(stopped), markup=False, highlight=False)
+        raise typer.Exit(130) from stopped

@@ -93,7 +93,10 @@ def build(made: Made) -> onnx.ModelProto:
             graph.nodes,
             "net",
             [helper.make_tensor_value_info("input", made.element, given)],
-            [helper.make_tensor_value_info(one, element, [None] * (4 if made.output == "4d" else 2)) for one in outputs],
+            [
+                helper.make_tensor_value_info(one, element, [None] * (4 if made.output == "4d" else 2))
+                for one in outputs
+            ],
             [numpy_helper.from_array(value, name) for name, value in graph.weights.items()],
         ),
         opset_imports=[helper.make_opsetid("", made.opset)],
