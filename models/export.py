@@ -21,7 +21,6 @@ from models.acceptance import (
     FPIR_POSSIBLE,
     Exam,
     accepted,
-    embed,
     examine,
     measure_thresholds,
     read_exam,
@@ -32,6 +31,7 @@ from models.errors import Refused
 from models.folder import check_free, draw_golden, write_folder
 from models.metrics import Scores
 from models.network import Extractor
+from models.probe import embed_all
 from models.quantise import to_fp16, to_int8
 from models.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
 from models.runs import load_run, read_record
@@ -41,6 +41,7 @@ from service.embedding.manifest import Acceptance, Thresholds
 OPSET = 18
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"  # as the manifest wants it
 PICTURES = 32  # on which PyTorch and ONNX must agree
+SHRUNK_AGREEMENT = 0.999  # of a picture alone and in a batch: other sums are rounded another way, layer by layer
 CALIBRATING = 256  # pictures that show the ranges for int8
 STRANGERS = 1000  # rendered people that thresholds rest on where no pictures are given
 
@@ -91,12 +92,12 @@ def export(
     if exam is None:
         acceptance, thresholds = None, draw_thresholds(graph, strangers)
     else:
-        vectors = embed(describe_by_graph(open_graph(graph)), exam, "judging fp32")
+        vectors = embed_all(graph, exam, "judging fp32")
         scores = examine(exam, vectors)
         if precision != "fp32":
             graph = shrink(graph, precision, choose_images(exam, CALIBRATING, network))
             check_batches(graph, choose_images(exam, PICTURES, network))
-            vectors = embed(describe_by_graph(open_graph(graph)), exam, f"judging {precision}")
+            vectors = embed_all(graph, exam, f"judging {precision}")
             scores = check_loss(precision, scores, examine(exam, vectors), most_loss)
         acceptance, thresholds = accepted(exam, scores), measure_thresholds(exam, vectors)
     graph = with_metadata(graph, describe_graph(name, network, commit, precision, acceptance))
@@ -176,12 +177,12 @@ def check_agreement(network: Extractor, graph: bytes, images: NDArray[np.uint8])
     return worst
 
 
-def check_batches(graph: bytes, images: NDArray[np.uint8]) -> float:
-    """The least cosine between vectors of images made alone and in batches of 7 and 32. Refused below AGREEMENT."""
+def check_batches(graph: bytes, images: NDArray[np.uint8], least: float = SHRUNK_AGREEMENT) -> float:
+    """The least cosine between vectors of images made alone and in batches of 7 and 32. ExportRefused below `least`."""
     session = open_graph(graph)
     alone = run(session, images, 1)
     worst = min(least_cosine(run(session, images, batch), alone) for batch in (7, 32))
-    if worst < AGREEMENT:
+    if worst < least:
         raise ExportRefused(f"cosine {worst:.6f} between a picture alone and in a batch; nothing was written")
     return worst
 

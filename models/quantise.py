@@ -13,12 +13,14 @@ import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel as Graph
 
 from models.errors import Refused
 from models.running import first_line
 
 LEARNT = ("Conv", "Gemm", "MatMul")  # the layers with most of the weights and of the work
+WIDE = ("InstanceNormalization", "Pow", "ReduceMean", "ReduceSum")  # sums and powers that pass what fp16 can hold
 
 
 def to_fp16(graph: bytes) -> bytes:
@@ -28,8 +30,31 @@ def to_fp16(graph: bytes) -> bytes:
     (65,504), and input and output stay what they are.
     """
     model = onnx.load_from_string(graph)
-    halved = convert_float_to_float16(model, keep_io_types=True, node_block_list=outer_nodes(model))
-    return _tidy(halved)
+    weights = {one.name: one for one in model.graph.initializer}
+    halved = convert_float_to_float16(
+        onnx.load_from_string(graph),
+        keep_io_types=True,
+        op_block_list=[*DEFAULT_OP_BLOCK_LIST, *WIDE],
+        node_block_list=outer_nodes(model),
+    )
+    nodes = {node.output[0]: node for node in halved.graph.node}  # one cast is put in for each use of a tensor
+    whole = {}
+    for name, node in list(nodes.items()):
+        if node.op_type == "Cast" and node.input[0] in weights:  # a float32 node's weight was halved and cast back,
+            whole[name] = onnx.TensorProto()  # which makes the 1e-12 below a length 0
+            whole[name].CopyFrom(weights[node.input[0]])
+            whole[name].name = name
+            del nodes[name]
+    used = {name for node in nodes.values() for name in node.input}
+    kept = [one for one in halved.graph.initializer if one.name in used]
+    del halved.graph.node[:], halved.graph.initializer[:]
+    halved.graph.node.extend(nodes.values())
+    halved.graph.initializer.extend([*kept, *whole.values()])
+    Graph.graph_topological_sort(halved.graph)  # casts are put at its end
+    joined = Graph(halved)
+    joined.remove_cascaded_cast_nodes()  # between two float32 nodes: to fp16 and back
+    joined.remove_useless_cast_nodes()
+    return _tidy(joined.model)
 
 
 def outer_nodes(model: Any) -> list[str]:
@@ -57,9 +82,10 @@ def to_int8(graph: bytes, images: NDArray[np.uint8]) -> bytes:
     saturates and the same file would give other vectors on an older processor.
     """
     with tempfile.TemporaryDirectory() as folder:
-        ready, done = Path(folder) / "ready.onnx", Path(folder) / "done.onnx"
+        given, ready, done = (Path(folder) / f"{name}.onnx" for name in ("given", "ready", "done"))
+        given.write_bytes(graph)
         try:
-            quant_pre_process(onnx.load_from_string(graph), ready, skip_symbolic_shape=True)
+            quant_pre_process(given, ready, skip_symbolic_shape=True)
             quantize_static(
                 ready, done, _Batches(images), quant_format=QuantFormat.QDQ, op_types_to_quantize=list(LEARNT),
                 per_channel=True, reduce_range=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,

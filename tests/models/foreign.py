@@ -11,7 +11,7 @@ from PIL import Image
 
 HEIGHT, WIDTH = 48, 24
 STRIPES, DIM = 4, 16
-DARK, REACH = 0.4, 1.6  # in deviations from the mean: what is nearer to it is not seen, what is farther is one
+DARK, REACH = 0.6, 1.5  # in deviations from the mean: what is nearer to it is not seen, what is farther is one
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -135,7 +135,7 @@ def write(made: Made, folder: Path) -> Path:
     return path
 
 
-def draw_set(folder: Path, identities: int = 40) -> Path:
+def draw_set(folder: Path, identities: int = 60) -> Path:
     """People in clothes of their own before two cameras; the blue of each picture is drawn anew, and tells nothing."""
     folder.mkdir()
     for identity in range(identities):
