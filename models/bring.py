@@ -17,6 +17,7 @@ from models.probe import (
     PICTURES,
     Told,
     Trial,
+    as_good,
     choose,
     embed_all,
     find_layout,
@@ -77,6 +78,12 @@ def bring(
     console.print(tabulate(trials))
     trial = choose(trials, told, as_told=as_told)
     console.print(f"fed with {trial.feeding.flags}", markup=False, highlight=False)
+    if others := [one.feeding.flags for one in as_good(trials) if told.fits(one.feeding) and one is not trial]:
+        console.print(
+            f"these pictures do not tell it from {' or '.join(others)}: say so if you know",
+            markup=False,
+            highlight=False,
+        )
     graph = wrap(foreign, trial.feeding, pixels, alone=bool(reason))
     sha256 = sha256_of(file)
     vectors = embed_all(graph, exam, f"judging {name}")

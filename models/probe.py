@@ -116,7 +116,7 @@ def ways(foreign: Foreign, layout: Layout, told: Told) -> list[Feeding]:
     if foreign.element == TensorProto.UINT8:  # it takes pixels as they are
         found = [Feeding(layout, colour, "0-255") for colour in COLOURS]
     else:
-        found = [feed(layout, colour, *one, turn=colour == "bgr") for one in NORMALISATIONS for colour in COLOURS]
+        found = [feed(layout, colour, *one, turn=colour == "bgr") for colour in COLOURS for one in NORMALISATIONS]
         if told.mean is not None or told.deviation is not None:
             ranges: tuple[Range, ...] = (told.range,) if told.range else ("0-1", "0-255")
             mean, deviation = told.mean or MEAN, told.deviation or DEVIATION
@@ -167,7 +167,7 @@ def find_fault(vectors: NDArray[np.float32]) -> str:
 
 
 def choose(trials: Sequence[Trial], told: Told, *, as_told: bool) -> Trial:
-    """The best way of feeding among those that fit what the user said.
+    """The best way of feeding among those that fit what the user said; the most usual of those that are as good.
 
     Raises Refused when none gives vectors of use, or, unless `as_told`, when what was said is clearly worse than
     another way: by MARGIN in mAP and twice the standard error of the difference over the queries.
@@ -177,15 +177,23 @@ def choose(trials: Sequence[Trial], told: Told, *, as_told: bool) -> Trial:
         raise Refused(f"{trials[0].fault}, however the pictures are fed; the file is damaged, or --output is another")
     best = max(usable, key=lambda one: one.mean_ap)
     fitting = [one for one in trials if told.fits(one.feeding)]
-    mine = max(fitting, key=lambda one: (not one.fault, one.mean_ap))
-    if mine.fault:
-        raise Refused(f"{mine.fault} with {mine.feeding.flags}; likely right: {best.feeding.flags}")
+    if not (alike := as_good(fitting)):
+        raise Refused(f"{fitting[0].fault} with {fitting[0].feeding.flags}; likely right: {best.feeding.flags}")
+    mine = alike[0]
     if is_better(best, mine) and not as_told:
         raise Refused(
             f"{mine.feeding.flags} gives mAP {mine.mean_ap:.3f}, {best.feeding.flags} gives {best.mean_ap:.3f} on the "
             f"same pictures: {name_mistake(mine.feeding, best.feeding)}; say the latter, or --as-told if you are sure"
         )
     return mine
+
+
+def as_good(trials: Sequence[Trial]) -> list[Trial]:
+    """Those that the best is not better than by more than chance, in the order given, which begins with what is most
+    usual: where colours or range hardly matter to a network the usual way is the likelier."""
+    usable = [one for one in trials if not one.fault]
+    best = max(usable, key=lambda one: one.mean_ap, default=None)
+    return [one for one in usable if best is not None and not is_better(best, one)]
 
 
 def is_better(some: Trial, other: Trial) -> bool:

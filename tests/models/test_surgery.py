@@ -14,6 +14,7 @@ from models.surgery import Feeding, fixed_size, read_foreign, with_metadata, wra
 from tests.models.foreign import DEVIATION, DIM, HEIGHT, MEAN, WIDTH, Made, build, write
 
 SIZE = (HEIGHT, WIDTH)
+RIGHT = Feeding(mean=MEAN, deviation=DEVIATION)
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, HEIGHT, WIDTH, 3), dtype=np.uint8)
 
 
