@@ -202,7 +202,9 @@ def test_a_precision_that_costs_retrieval_is_refused_with_both_figures(graph: by
     assert check_loss("int8", bad, good, 0) is good
 
 
-def test_a_run_is_exported_with_its_origin_in_the_file(run_folder: Path, people: Path, tmp_path: Path) -> None:
+def test_a_run_is_exported_with_its_origin_in_the_file(
+    run_folder: Path, graph: bytes, people: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "mine"
     status, told, _ = export(run_folder, "--out", out, "--data", people, "--share", 1)
     assert status == 0, told
@@ -215,9 +217,9 @@ def test_a_run_is_exported_with_its_origin_in_the_file(run_folder: Path, people:
     assert json.loads(props["reappear.architecture"]) == asdict(SMALL)
     assert props["reappear.commit"] == "c0ffee"
     assert props["reappear.mean_ap"] == str(manifest.acceptance.mean_ap)
-    again = tmp_path / "again"
-    assert export(run_folder, "--out", again, "--data", people, "--share", 1, "--name", "my-run")[0] == 0
-    assert (again / "model.onnx").read_bytes() == (out / "model.onnx").read_bytes()
+    model = onnx.load(out / "model.onnx")
+    del model.metadata_props[:]
+    assert model.SerializeToString() == graph, "the same weights give the same bytes"
 
 
 def test_an_int8_export_keeps_its_precision_in_the_manifest_or_is_refused(
