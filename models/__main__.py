@@ -10,11 +10,14 @@ import typer
 from rich.console import Console
 
 from models.bring import bring
+from models.card import card
 from models.data.command import check_data
 from models.errors import Refused
+from models.evaluate_command import evaluate
 from models.export import export
 from models.finder import find_command
 from models.report import report_command
+from models.thresholds import thresholds
 from models.train import train_command
 from models.tune import tune_command
 
@@ -29,6 +32,9 @@ def models() -> None:
 app.command("check-data")(check_data)
 app.command("export")(export)
 app.command("import")(bring)
+app.command("evaluate")(evaluate)
+app.command("card")(card)
+app.command("thresholds")(thresholds)
 app.command("train")(train_command)
 app.command("find-rate")(find_command)
 app.command("report")(report_command)

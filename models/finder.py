@@ -15,6 +15,7 @@ import torch
 import typer
 from matplotlib.figure import Figure
 from rich.console import Console
+from scipy.signal import savgol_filter  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from models.errors import Refused
@@ -25,6 +26,7 @@ from models.plots import start_figure, to_png
 from models.runs import write_whole
 
 MEMORY = 0.9  # of the running mean of the loss
+SHORTEST = 8  # tries that say anything
 EXPLODED = 4.0  # times the least loss, where the test ends
 
 
@@ -71,19 +73,21 @@ def try_rate(learner: Learner, step: int, batches: list[Any], rate: float) -> fl
 
 
 def suggest(rates: list[float], losses: list[float]) -> float:
-    """The rate at which the loss falls fastest on a log scale of rates, before its minimum.
+    """The rate at which the loss falls fastest on a log scale of rates, at most a tenth of the rate where it is least.
 
-    Raises Refused when it does not fall by at least a hundredth.
+    The slope is that of a line through a fifth of the points, because the loss of a step is noisy. Raises Refused when
+    the loss does not fall by at least a hundredth.
 
-    >>> rates = [10.0**k for k in range(-6, 1)]
-    >>> suggest(rates, [7, 7, 6.8, 5, 4, 3.9, 9])
+    >>> rates = [10.0 ** (k / 2) for k in range(-12, 1)]
+    >>> suggest(rates, [7, 7, 7, 7, 6.9, 6.5, 5, 4.1, 3.9, 3.8, 3.7, 3.9, 9])
     0.001
     """
-    least = int(np.argmin(losses)) if losses else 0
-    if least < 2 or losses[least] > 0.99 * losses[0]:
+    count, least = len(losses), int(np.argmin(losses)) if losses else 0
+    if count < SHORTEST or least < count // 5 or losses[least] > 0.99 * float(np.median(losses[: count // 5])):
         raise Refused("the loss falls at no learning rate; see `python -m models train DATA --out RUN --check`")
-    slopes = np.diff(losses[: least + 1]) / np.diff(np.log(rates[: least + 1]))
-    return float(f"{rates[int(np.argmin(slopes)) + 1]:.2g}")
+    slopes = savgol_filter(losses, window_length=2 * (count // 10) + 3, polyorder=1, deriv=1)
+    steepest = int(np.argmin(slopes[: least + 1]))
+    return float(f"{min(rates[steepest], rates[least] / 10):.2g}")
 
 
 def plot(found: Found) -> Figure:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 def flag(default: T, meaning: str) -> T:
     """A field of Flags with its meaning for --help."""
-    return typing.cast(T, field(default=default, metadata={"help": meaning}))
+    return field(default=default, metadata={"help": meaning})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Flags:
         """The losses that these flags describe."""
         shape = {"smoothing": self.smoothing, "temperature": self.temperature, "margin": self.margin}
         chosen = {**dict.fromkeys(NAMES, 0.0), **read_losses(self.losses)}
-        return Weights(**chosen, **shape, metric=self.metric)  # type: ignore[arg-type]
+        return Weights(**chosen, **shape, metric=self.metric)
 
     def architecture(self) -> Architecture:
         """The network that these flags describe."""

@@ -19,11 +19,11 @@ def check_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], s
     The function gives a scalar for the inputs, which are taken in double precision. Below 1e-6 is right, above 1e-4 is
     wrong, unless a kink lies within a step. Raises Refused when the function gives no finite scalar.
     """
-    points = [given.detach().double().clone().requires_grad_() for given in inputs]
+    points = [given.detach().double().clone(memory_format=torch.contiguous_format).requires_grad_() for given in inputs]
     value = function(*points)
     if value.numel() != 1 or not torch.isfinite(value).all():
         raise Refused(f"gradients of {value.tolist()} cannot be checked; one finite number is needed")
-    found = torch.autograd.grad(value, points, allow_unused=True)
+    found = torch.autograd.grad(value, points, allow_unused=True) if value.requires_grad else [None] * len(points)
     worst = largest = 0.0
     with torch.no_grad():
         for point, gradient in zip(points, found, strict=True):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.optim.swa_utils import AveragedModel
 
@@ -15,6 +15,7 @@ from models.errors import Refused
 from models.flags import Flags, size_at
 from models.losses import Objective
 from models.network import Embedded, Extractor
+from models.parameters import freeze, parameter_groups
 from models.runs import load_run
 from models.schedules import rate_at
 from models.watching import Watch
@@ -40,14 +41,13 @@ class Learner:
         self.flags, self.device = flags, torch.device(flags.device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in PyTorch's types
         self.network, self.objective = network.to(self.device), objective.to(self.device)
-        groups = group_parameters(network, objective, flags.early_factor)
+        groups = parameter_groups(network, objective, 1.0, flags.decay, flags.early_factor)
         self.optimiser: torch.optim.Optimizer
         if flags.optimiser == "adamw":
-            self.optimiser = torch.optim.AdamW(groups, lr=flags.rate, weight_decay=flags.decay)
+            self.optimiser = torch.optim.AdamW(groups)
         else:
-            self.optimiser = torch.optim.SGD(
-                groups, lr=flags.rate, weight_decay=flags.decay, momentum=0.9, nesterov=True
-            )
+            self.optimiser = torch.optim.SGD(groups, momentum=0.9, nesterov=True)
+        self.factors = [group["lr"] for group in groups]  # of the step's rate, lower for early layers
         self.scaler = torch.amp.GradScaler("cuda", enabled=flags.precision == "fp16")
         self.average = AveragedModel(network, multi_avg_fn=averaging(flags.average), use_buffers=True)
 
@@ -56,8 +56,8 @@ class Learner:
         """The network that is validated and kept: the average where there is one."""
         if not self.flags.average:
             return self.network
-        network: Extractor = self.average.module
-        return network
+        assert isinstance(self.average.module, Extractor)
+        return self.average.module
 
     def learn(self, step: int, batches: list[Batch], watch: Watch | None = None, rate: float | None = None) -> Loss:
         """One update of the weights by the gradients of the batches. `rate` stands in for the schedule's.
@@ -78,7 +78,7 @@ class Learner:
                 parts[name] = parts.get(name, 0.0) + part.item() / len(batches)
             if not math.isfinite(total):
                 raise Refused(not_finite(step, total, parts, rate))
-            self.scaler.scale(loss / len(batches)).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(loss / len(batches)).backward()
             if watch:
                 watch.look(images, labels, embedded.after.detach())
         self.scaler.unscale_(self.optimiser)
@@ -100,14 +100,13 @@ class Learner:
     def prepare(self, step: int, rate: float | None) -> float:
         """Training mode, frozen backbone and learning rate of a step; gives the rate."""
         flags = self.flags
-        self.network.frozen = step < flags.freeze_steps  # its running statistics stay as well
-        self.network.backbone.requires_grad_(not self.network.frozen)
+        freeze(self.network, step < flags.freeze_steps)
         self.network.train()
         self.objective.train()
         if rate is None:
             rate = flags.rate * rate_at(step, flags.steps, flags.schedule, warm_up=flags.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["factor"]
+        for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
+            group["lr"] = rate * factor
         return rate
 
     def state(self) -> dict[str, Any]:
@@ -144,21 +143,6 @@ def make_learner(flags: Flags, identities: int) -> Learner:
     if flags.erase:
         network.erase = RandomErasing(flags.erase)
     return Learner(flags, network, Objective(flags.objective(), identities, network.architecture.dim))
-
-
-def group_parameters(network: Extractor, objective: nn.Module, early_factor: float) -> list[dict[str, Any]]:
-    """Weights with the factor of their learning rate: early_factor for the backbone's first part, rising evenly on a
-    log scale to 1 for its last, 1 for all behind it (discriminative rates: Howard and Ruder, ACL 2018)."""
-    parts = [part for part in network.backbone.children() if any(True for _ in part.parameters())]
-    groups = [
-        {"params": list(part.parameters()), "factor": early_factor ** (1 - k / max(1, len(parts) - 1))}
-        for k, part in enumerate(parts)
-    ]
-    early = {id(weight) for group in groups for weight in group["params"]}  # type: ignore[attr-defined]
-    late = [weight for weight in [*network.parameters(), *objective.parameters()] if id(weight) not in early]
-    if early_factor == 1:
-        return [{"params": [*network.parameters(), *objective.parameters()], "factor": 1.0}]
-    return [*groups, {"params": late, "factor": 1.0}]
 
 
 def averaging(decay: float) -> Any:

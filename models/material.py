@@ -188,6 +188,8 @@ def judge_set(network: Extractor, one_set: ValidationSet, device: str, batch: in
     query, gallery = (
         describe(network, [one.image for one in part], device, batch) for part in (one_set.query, one_set.gallery)
     )
+    if not (np.isfinite(query).all() and np.isfinite(gallery).all()):
+        raise Refused(f"validation set {one_set.name}: the network gives NaN or infinity; lower --rate")
     labels: list[NDArray[np.int64]] = [
         np.array([getattr(one, what) for one in part], np.int64)
         for part in (one_set.query, one_set.gallery)

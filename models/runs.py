@@ -142,9 +142,9 @@ def load_run(folder: Path, which: Literal["best", "last"] = "best") -> Extractor
     """
     record = read_record(folder)
     try:
-        network = Extractor(Architecture(**record.architecture))
-    except (TypeError, ValueError) as error:
-        raise Refused(f"{folder / 'run.json'}: not an architecture of this version ({error}); train again") from error
+        network = Extractor(Architecture.from_json(record.architecture))
+    except Refused as refused:
+        raise Refused(f"{folder / 'run.json'}: {refused}") from refused
     if which == "best":
         path, weights = folder / "best.pt", read_tensors(folder / "best.pt")
     else:

@@ -167,7 +167,8 @@ def note_scores(
     for one in (material.train, *material.validation):
         scores = judge_set(network, one, flags.device)
         figures = {"mAP": scores.mean_ap, "rank-1": scores.rank(1), "mINP": scores.mean_inp}
-        record.scores.append((step, one.name, *(round(figures[name], 4) for name in ("mAP", "rank-1", "mINP"))))
+        mean_ap, rank, mean_inp = (round(value, 4) for value in figures.values())
+        record.scores.append((step, one.name, mean_ap, rank, mean_inp))
         tqdm.write(f"step {step}, {one.name}: mAP {scores.mean_ap:.3f}, rank-1 {scores.rank(1):.3f}")
         for name, value in figures.items():
             board.add_scalar(f"{name}/{one.name}", value, step)

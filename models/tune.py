@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import optuna
 import typer
-from optuna.samplers import BaseSampler, GridSampler, RandomSampler, TPESampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
@@ -60,8 +60,9 @@ class Axis:
     def suggest(self, trial: optuna.Trial, grid: bool) -> Value:
         """The trial's value."""
         if self.choices or grid:
-            value: Value = trial.suggest_categorical(self.name, self.points())
-            return value
+            chosen = trial.suggest_categorical(self.name, self.points())
+            assert chosen is not None
+            return chosen
         if self.whole:
             return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
         return trial.suggest_float(self.name, self.low, self.high, log=self.log)
@@ -114,9 +115,9 @@ def tune(flags: Flags, axes: list[Axis], folder: Path, method: Method, trials: i
     """
     check_flags(flags)
     study = open_study(flags, axes, folder, method)
-    if method == "grid":
-        trials = len(list(product(*(axis.points() for axis in axes))))
     finish_interrupted(study)
+    if method == "grid":
+        trials = queue_grid(study, axes)
     done = count_done(study)
     bar = tqdm(total=trials, initial=min(done, trials), desc="trials", disable=None)
     while done < trials:
@@ -144,15 +145,17 @@ def open_study(flags: Flags, axes: list[Axis], folder: Path, method: Method) -> 
         raise Refused(f"{folder}: holds a search with other {' and '.join(other)}; give another --out")
     for name, value in asked.items():
         study.set_user_attr(name, value)
-    study.sampler = make_sampler(axes, method, flags.seed + len(study.trials))
+    seed = flags.seed + len(study.trials)
+    study.sampler = TPESampler(seed=seed, n_startup_trials=5) if method == "tpe" else RandomSampler(seed)
     return study
 
 
-def make_sampler(axes: list[Axis], method: Method, seed: int) -> BaseSampler:
-    """Where the next trial looks."""
-    if method == "grid":
-        return GridSampler({axis.name: list(axis.points()) for axis in axes}, seed=0)  # its order must stay the same
-    return RandomSampler(seed) if method == "random" else TPESampler(seed=seed, n_startup_trials=5)
+def queue_grid(study: optuna.Study, axes: list[Axis]) -> int:
+    """Ask for every point of the grid that was not asked for before; gives how many the grid has."""
+    points = list(product(*(axis.points() for axis in axes)))
+    for point in points:
+        study.enqueue_trial(dict(zip([axis.name for axis in axes], point, strict=True)), skip_if_exists=True)
+    return len(points)
 
 
 def finish_interrupted(study: optuna.Study) -> None:
@@ -253,7 +256,9 @@ def plot_values(done: list[FrozenTrial], names: list[str]) -> str:
     for axes, name in zip(plots, names, strict=False):
         tried = [trial.params[name] for trial in done]
         numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in tried)
-        axes.plot(tried if numbers else [str(one) for one in tried], [trial.value for trial in done], "o", markersize=4)
+        axes.plot(
+            tried if numbers else [str(one) for one in tried], [trial.value or 0.0 for trial in done], "o", markersize=4
+        )
         if numbers and min(tried) > 0 and max(tried) / min(tried) > 20:
             axes.set_xscale("log")
         axes.set_xlabel(option(name))

@@ -19,6 +19,7 @@ from models.network import Extractor
 
 Image = NDArray[np.uint8]  # (h, w, 3)
 Values = NDArray[np.float32]
+Filters = NDArray[np.float64]  # (n, k, k, 3)
 
 SAMPLE = 20_000  # values of a layer that a histogram is made of
 BINS = 40
@@ -101,20 +102,20 @@ def bin_values(values: Values) -> list[float]:
     return [float(edges[0]), float(edges[-1]), *map(float, counts)]
 
 
-def first_filters(network: nn.Module) -> Values | None:
+def first_filters(network: nn.Module) -> Filters | None:
     """The weights (n, k, k, 3) of the first layer that sees RGB."""
     found = [weight for _, weight in layers(network) if weight.ndim == 4 and weight.shape[1] == 3]
-    return found[0].detach().float().cpu().numpy().transpose(0, 2, 3, 1) if found else None
+    return np.nan_to_num(found[0].detach().double().cpu().numpy().transpose(0, 2, 3, 1)) if found else None
 
 
-def measure_roughness(filters: Values) -> float:
+def measure_roughness(filters: Filters) -> float:
     """Mean squared difference of neighbours over twice the variance: 1 for white noise, near 0 for smooth filters."""
     variance = filters.var((1, 2, 3)).mean()
     steps = [np.diff(filters, axis=axis) for axis in (1, 2)]
     return float(np.mean([np.square(one).mean() for one in steps]) / max(1e-12, 2 * float(variance)))
 
 
-def draw_filters(filters: Values) -> Image:
+def draw_filters(filters: Filters) -> Image:
     """Filters (n, k, k, 3) as a sheet, each stretched to full contrast."""
     low, high = filters.min((1, 2, 3), keepdims=True), filters.max((1, 2, 3), keepdims=True)
     shades = (255 * (filters - low) / np.maximum(high - low, 1e-12)).astype(np.uint8)
@@ -166,7 +167,7 @@ def frame(image: Image, colour: tuple[int, int, int]) -> Image:
 
 def open_board(folder: Path, step: int) -> SummaryWriter:
     """TensorBoard's file for a run; what a stopped run wrote after `step` is hidden."""
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
 
 
 def show(board: SummaryWriter, watch: Watch, step: int) -> None:

@@ -73,30 +73,45 @@ def load_weights(network: Extractor, path: Path) -> Loaded:
     """Put a checkpoint's weights into the network where names match.
 
     Raises Refused, and changes nothing, when the file cannot be read without running code, is no state dict, matches
-    nothing, has a weight that is not finite, or has a backbone of another shape.
+    nothing, has a weight that is not finite, or has a backbone of another shape or kind.
     """
     ours = network.state_dict()
     theirs, unused = translate(read_state(path), network)
     matched = {name: weight for name, weight in theirs.items() if weight.shape == ours[name].shape}
-    reshaped = tuple(name for name in theirs if name not in matched)
-    if not any(weight.numel() > 1 for weight in matched.values()):
+    missing = tuple(name for name in ours if name not in theirs and not name.endswith("num_batches_tracked"))
+    loaded = Loaded(tuple(matched), missing, tuple(name for name in theirs if name not in matched), tuple(unused))
+    try:
+        refuse_misfits(network, theirs, loaded)
+    except Refused as misfit:
+        raise Refused(f"{path}: {misfit}") from None
+    network.load_state_dict(matched, strict=False)
+    return loaded
+
+
+def refuse_misfits(network: Extractor, theirs: dict[str, Tensor], loaded: Loaded) -> None:
+    """Raise Refused when weights under our names, loaded so, would make a network that nobody trained."""
+    backbone, ours = network.architecture.backbone, network.state_dict()
+    if not any(theirs[name].numel() > 1 for name in loaded.matched):
         raise Refused(
-            f"{path}: none of its {len(theirs) + len(unused)} weights fits {network.architecture.backbone}"
-            f" (its first is {next(iter(unused or theirs), 'none')}); choose the backbone it was trained as"
+            f"none of its {len(theirs) + len(loaded.unused)} weights fits {backbone}"
+            f" (one is {next(iter(loaded.unused or theirs), 'none')}); choose the backbone it was trained as"
         )
-    for name in reshaped:
+    for name in loaded.reshaped:
         if name.startswith("backbone."):
             raise Refused(
-                f"{path}: {name} has the shape {tuple(theirs[name].shape)} where {network.architecture.backbone} has"
-                f" {tuple(ours[name].shape)}; choose the backbone and width it was trained as"
+                f"{name} has the shape {tuple(theirs[name].shape)} where {backbone} has {tuple(ours[name].shape)};"
+                " choose the backbone and width it was trained as"
             )
-    for name, weight in matched.items():
-        if not torch.isfinite(weight).all():
-            raise Refused(f"{path}: {name} has numbers that are not finite; use an earlier checkpoint of that training")
-    network.load_state_dict(matched, strict=False)
-    found = {*matched, *reshaped}
-    missing = tuple(name for name in ours if name not in found and not name.endswith("num_batches_tracked"))
-    return Loaded(tuple(matched), missing, reshaped, tuple(unused))
+    for name in (*loaded.missing, *(rename(name, network) for name in loaded.unused)):
+        # instance normalisation has no statistics, batch normalisation has: one weight under both is another network
+        if name.endswith(".running_mean") and name.replace("running_mean", "weight") in loaded.matched:
+            raise Refused(
+                f"{name.removesuffix('.running_mean')} is another kind of normalisation in {backbone};"
+                " choose the backbone it was trained as, plain, -ibn or -ain"
+            )
+    for name in loaded.matched:
+        if not torch.isfinite(theirs[name]).all():
+            raise Refused(f"{name} has numbers that are not finite; use an earlier checkpoint of that training")
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

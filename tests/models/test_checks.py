@@ -45,11 +45,19 @@ def test_pictures_that_cannot_be_told_apart_are_not_learned_by_heart(batch: Batc
 
 
 def test_a_part_that_is_not_wired_up_is_named(learner: Learner, batch: Batch) -> None:
-    assert check_reach(learner, batch).passed
+    assert all(one.passed for one in check_reach(learner, batch))
     learner.network.add_module("forgotten", nn.Linear(2, 2))
-    found = check_reach(learner, batch)
-    assert not found.passed
-    assert "forgotten.weight" in found.measured
+    wired, _ = check_reach(learner, batch)
+    assert not wired.passed
+    assert "forgotten.weight" in wired.measured
+
+
+def test_weights_that_get_no_gradient_are_named(learner: Learner, batch: Batch) -> None:
+    learner.network.backbone.register_forward_hook(lambda part, given, maps: 0 * maps)
+    wired, moved = check_reach(learner, batch)
+    assert wired.passed
+    assert not moved.passed
+    assert "backbone" in moved.measured
 
 
 class Noise(nn.Module):

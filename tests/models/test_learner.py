@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from models.flags import Flags
-from models.learner import Batch, Learner, averaging, group_parameters, make_learner, shrink
+from models.learner import Batch, Learner, averaging, make_learner, shrink
 from tests.models.tiny import TINY
 
 PLAIN = replace(TINY, losses="identity=1,contrastive=1")
@@ -95,14 +95,9 @@ def test_the_averaged_network_is_the_one_that_is_judged() -> None:
     assert not torch.equal(averaged.judged.project.weight, averaged.network.project.weight)  # type: ignore[arg-type]
 
 
-def test_early_layers_learn_at_lower_rates_and_no_weight_is_left_out() -> None:
-    learner = make(PLAIN)
-    groups = group_parameters(learner.network, learner.objective, 0.1)
-    factors = [group["factor"] for group in groups]
-    assert factors[0] == pytest.approx(0.1)
-    assert factors == sorted(factors)
-    assert factors[-1] == factors[-2] == 1
-    grouped = [id(weight) for group in groups for weight in group["params"]]
+def test_no_weight_is_left_out_of_the_optimiser() -> None:
+    learner = make(replace(PLAIN, early_factor=0.1))
+    grouped = [id(weight) for group in learner.optimiser.param_groups for weight in group["params"]]
     both: list[nn.Module] = [learner.network, learner.objective]
     assert sorted(grouped) == sorted(id(weight) for part in both for weight in part.parameters())
 

@@ -83,13 +83,20 @@ def test_a_validation_set_that_is_not_there_is_refused(people: Path, tmp_path: P
 
 
 def test_a_loss_that_is_not_finite_is_refused_and_the_last_checkpoint_kept(people: Path, tmp_path: Path) -> None:
-    flags = replace(TINY, data=str(people), rate=1e25, optimiser="sgd", note_every=1, steps=8, warm_up=0)
-    with pytest.raises(Refused, match=r"(?s)step \d.*lower --rate"):
-        train(flags, tmp_path / "run")
-    kept = tmp_path / "run" / "last.pt"
-    if kept.exists():
-        assert all(bool(torch.isfinite(value).all()) for value in read_checkpoint(tmp_path / "run").network.values())
+    flags = replace(TINY, data=str(people), rate=1e25, optimiser="sgd", note_every=8, steps=8, warm_up=0)
+    train(flags, tmp_path / "run", until=1)
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    with pytest.raises(Refused, match=r"the loss is nan at step \d .*identity nan.*lower --rate"):
+        train(flags, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
     assert not list((tmp_path / "run").glob("*.part"))
+
+
+def test_a_network_that_gives_no_numbers_is_refused_in_validation(people: Path, tmp_path: Path) -> None:
+    flags = replace(TINY, data=str(people), rate=1e30, optimiser="sgd", note_every=1, warm_up=0)
+    with pytest.raises(Refused, match=r"NaN or infinity.*lower --rate"):
+        train(flags, tmp_path / "run")
+    assert not (tmp_path / "run" / "best.pt").exists()
 
 
 @contextmanager

@@ -70,8 +70,8 @@ def test_the_hardest_triplet_is_the_one_whose_stranger_is_nearest() -> None:
 
 
 def test_noise_is_rough_and_a_slope_is_not() -> None:
-    noise = np.random.default_rng(0).normal(size=(64, 7, 7, 3)).astype(np.float32)
-    slope = np.broadcast_to(np.linspace(0, 1, 7, dtype=np.float32)[None, :, None, None], (4, 7, 7, 3))
+    noise = np.random.default_rng(0).normal(size=(64, 7, 7, 3))
+    slope = np.broadcast_to(np.linspace(0, 1, 7)[None, :, None, None], (4, 7, 7, 3))
     assert measure_roughness(noise) == pytest.approx(1, abs=0.1)
     assert measure_roughness(slope) < 0.2
 

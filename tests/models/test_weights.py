@@ -168,7 +168,7 @@ def test_a_torchreid_osnet_gives_here_what_its_own_forward_pass_gives(kind: str,
 
     assert (loaded.missing, loaded.reshaped) == ((), ())
     assert set(loaded.matched) == set(network.state_dict())
-    assert loaded.unused == tuple(prefix + rest for rest in ("classifier.weight", "classifier.bias")) or prefix
+    assert loaded.unused == ("classifier.weight", "classifier.bias")
     images = torch.randint(0, 256, (3, 64, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = describe(state, network.standardise(images), kind)
@@ -260,6 +260,8 @@ def with_a_hole(state: State) -> State:
         (lambda: {"epoch": 3}, "no weights in it"),
         (lambda: {"encoder.weight": torch.rand(3, 3)}, "none of its 1 weights fits osnet-x0.25"),
         (lambda: torchreid_state(width="x1.0"), "choose the backbone and width it was trained as"),
+        (lambda: torchreid_state("ain"), "another kind of normalisation in osnet-x0.25"),
+        (lambda: torchreid_state("ibn"), "another kind of normalisation in osnet-x0.25"),
         (lambda: with_a_hole(torchreid_state()), r"backbone.12.1.bias has numbers that are not finite"),
     ],
 )
@@ -274,6 +276,12 @@ def test_what_cannot_be_used_is_refused_and_nothing_changes(
     assert "\n" not in str(refused.value)
     assert all(torch.equal(weight, before[name]) for name, weight in network.state_dict().items())
     assert "ran" not in capsys.readouterr().out
+
+
+def test_a_plain_osnet_is_no_start_for_one_with_instance_normalisation(tmp_path: Path) -> None:
+    for name in ("osnet-ain-x0.25", "osnet-ibn-x0.25"):
+        with pytest.raises(Refused, match=f"another kind of normalisation in {name}"):
+            load_weights(Extractor(Architecture(name)), save(torchreid_state(), tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 half a zip"])
