@@ -4,7 +4,11 @@ Refuses when ONNX and PyTorch disagree, and smaller numbers when they cost retri
 """
 
 import json
+import logging
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -130,16 +134,17 @@ def trace(network: Extractor) -> bytes:
     the traces of source lines that would differ from machine to machine."""
     shape = network.architecture
     images = torch.zeros(2, shape.height, shape.width, 3, dtype=torch.uint8)
-    program = torch.onnx.export(
-        network.eval(),
-        (images,),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=["images"],
-        output_names=["vectors"],
-        dynamic_shapes={"images": {0: torch.export.Dim("N", min=1, max=4096)}},
-        verbose=False,
-    )
+    with quiet():
+        program = torch.onnx.export(
+            network.eval(),
+            (images,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["vectors"],
+            dynamic_shapes={"images": {0: torch.export.Dim("N", min=1, max=4096)}},
+            verbose=False,
+        )
     if program is None:
         raise ExportRefused("the exporter gave no program")
     model = program.model_proto
@@ -149,6 +154,20 @@ def trace(network: Extractor) -> bytes:
     model.graph.ClearField("metadata_props")
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what PyTorch's exporter says of itself: torchvision is missing, and what PyTorch deprecated."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def choose_images(exam: Exam | None, count: int, network: Extractor) -> NDArray[np.uint8]:

@@ -53,7 +53,6 @@ def to_fp16(graph: bytes) -> bytes:
     Graph.graph_topological_sort(halved.graph)  # casts are put at its end
     joined = Graph(halved)
     joined.remove_cascaded_cast_nodes()  # between two float32 nodes: to fp16 and back
-    joined.remove_useless_cast_nodes()
     return _tidy(joined.model)
 
 

@@ -23,8 +23,6 @@ from service.embedding.manifest import Thresholds
 from service.embedding.onnx_model import OnnxModel
 from tests.models.foreign import draw_set
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")  # PyTorch's exporter calls what PyTorch deprecated
-
 SMALL = Architecture(dim=64, height=64, width=32)
 THRESHOLDS = Thresholds(
     match=0.7, possible=0.5, identities=10, gallery=9, fpir_match=0.01, fpir_possible=0.1, made_from="a test"
