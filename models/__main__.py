@@ -10,10 +10,12 @@ import sys
 import typer
 from rich.console import Console
 
+from models.bring import bring
 from models.card import card
 from models.data.command import check_data
 from models.errors import Refused
 from models.evaluate_command import evaluate
+from models.export import export
 from models.finder import find_command
 from models.people.command import people
 from models.report import report_command
@@ -31,6 +33,8 @@ def models() -> None:
 
 app.command("check-data")(check_data)
 app.command()(people)
+app.command("export")(export)
+app.command("import")(bring)
 app.command("evaluate")(evaluate)
 app.command("card")(card)
 app.command("thresholds")(thresholds)

@@ -11,9 +11,9 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from models.acceptance import FPIR_MATCH, FPIR_POSSIBLE
 from models.card import write_card
 from models.evaluate import (
-    GROUPS,
     IDENTITIES,
     calibrate,
     describe_by,
@@ -22,13 +22,13 @@ from models.evaluate import (
     shared_data,
     tabulate,
 )
-from models.export import write_manifest, write_onnx
+from models.export import state_thresholds, write_onnx
 from models.flags import Flags
+from models.folder import write_manifest
 from models.runs import load_run
 from models.train import describe_by_network, train
 from service.embedding.onnx_model import OnnxModel
 
-FPIR_MATCH, FPIR_POSSIBLE = 0.01, 0.1  # of strangers
 STRANGERS = 5  # to calibrate by, for each person in the table
 
 
@@ -59,8 +59,7 @@ def main() -> None:
     write_onnx(network, made / "model.onnx")
     strangers = flags.judged * STRANGERS
     thresholds = calibrate(describe_by_network(network), draw_calibration(strangers), FPIR_MATCH, FPIR_POSSIBLE)
-    made_from = f"{strangers} unseen synthetic people, each once a stranger at cameras of their own"
-    write_manifest(made, thresholds, (strangers, strangers // GROUPS), (FPIR_MATCH, FPIR_POSSIBLE), made_from)
+    write_manifest(made, name="reid-default", thresholds=state_thresholds(thresholds, strangers))
     model = OnnxModel(made, provider="cpu", threads=os.cpu_count() or 1)
     table = tabulate(describe_by(model), draw_sets(flags.shared, flags.judged))
     write_card(made, run, table, flags.judged, model.manifest, asdict(thresholds))

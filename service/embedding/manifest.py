@@ -55,6 +55,22 @@ class Thresholds(_Part):
     made_from: str
 
 
+class Source(_Part):
+    """The outside file that the network was made of; absent for one that was trained here."""
+
+    sha256: str = pydantic.Field(pattern=r"^[0-9a-f]{64}$", description="of the file as it was brought")
+    url: str = pydantic.Field(default="", description="where it came from, as far as it was told")
+
+
+class Acceptance(_Part):
+    """The retrieval figures by which this very file was accepted (Market-1501 protocol, cosine)."""
+
+    set: str = pydantic.Field(description="the name of the picture set")
+    queries: int = pydantic.Field(gt=0, description="how many of them had somebody to find")
+    mean_ap: float = pydantic.Field(ge=0, le=1)
+    rank_1: float = pydantic.Field(ge=0, le=1)
+
+
 class Manifest(_Part):
     """The whole file."""
 
@@ -66,6 +82,9 @@ class Manifest(_Part):
     output: OutputSpec
     golden: Golden
     thresholds: Thresholds
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    source: Source | None = None
+    acceptance: Acceptance | None = None
 
     @pydantic.model_validator(mode="after")
     def _agree(self) -> "Manifest":

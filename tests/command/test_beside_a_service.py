@@ -130,6 +130,7 @@ def test_every_command_explains_itself_with_an_example(command: Run) -> None:
     for arguments in (
         ("serve",), ("migrate",), ("doctor",), ("retention",), ("keys", "create"), ("keys", "list"),
         ("keys", "revoke"), ("audit", "export"), ("backup",), ("restore",),
+        ("model", "list"), ("model", "pull"),
     ):  # fmt: skip
         told = command(*arguments, "--help")
         assert told.returncode == 0, arguments

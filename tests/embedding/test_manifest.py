@@ -10,6 +10,7 @@ from service.config import Settings
 from service.embedding.manifest import read_manifest, sha256_of
 from service.errors import ModelRefused
 
+ACCEPTANCE = {"set": "people", "queries": 10, "mean_ap": 0.5, "rank_1": 0.6}
 Spoil = Callable[[Callable[[dict[str, Any]], Any]], Path]
 
 
@@ -46,6 +47,10 @@ def test_the_manifest_in_use_names_its_version_by_name_and_checksum() -> None:
         (lambda manifest: manifest["thresholds"].update(match=1.5), "thresholds.match"),
         (lambda manifest: manifest["thresholds"].update(match=0.1, possible=0.2), "thresholds.possible"),
         (lambda manifest: manifest["thresholds"].pop("made_from"), "thresholds.made_from"),
+        (lambda manifest: manifest.update(precision="fp8"), "precision"),
+        (lambda manifest: manifest.update(source={"sha256": "abc"}), "source.sha256"),
+        (lambda manifest: manifest.update(acceptance={**ACCEPTANCE, "mean_ap": 1.5}), "acceptance.mean_ap"),
+        (lambda manifest: manifest.update(acceptance={**ACCEPTANCE, "map": 0.5}), "acceptance.map"),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused_by_its_place(
@@ -55,6 +60,21 @@ def test_a_manifest_that_says_something_else_is_refused_by_its_place(
     with pytest.raises(ModelRefused, match=r"manifest\.json is not a valid manifest") as refusal:
         read_manifest(folder)
     assert word in refusal.value.detail
+
+
+def test_where_a_network_comes_from_and_what_it_was_accepted_by_may_be_left_out(spoil: Spoil) -> None:
+    for part in ("precision", "source", "acceptance"):
+        spoil(lambda manifest, part=part: manifest.pop(part, None))
+    folder = spoil(lambda manifest: None)
+    manifest = read_manifest(folder)
+    assert (manifest.precision, manifest.source, manifest.acceptance) == ("fp32", None, None)
+    told = {"precision": "fp16", "source": {"sha256": "a" * 64}, "acceptance": ACCEPTANCE}
+    manifest = read_manifest(spoil(lambda manifest: manifest.update(told)))
+    assert manifest.precision == "fp16"
+    assert manifest.source is not None
+    assert (manifest.source.sha256, manifest.source.url) == ("a" * 64, "")
+    assert manifest.acceptance is not None
+    assert manifest.acceptance.mean_ap == 0.5
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b'{"format": NaN}'])
