@@ -52,7 +52,7 @@ train-default: .venv/train  ## make models/default again: synthetic people, trai
 	@touch .venv/serve .venv/train $@
 
 evaluate: .venv/train  ## judge models/default by the Market-1501 protocol
-	$(IN)/python -m models.evaluate
+	$(IN)/python -m models.evaluation.evaluate
 
 FUZZ_S ?= 60
 fuzz: .venv/test  ## look for pictures that break the decoder, for FUZZ_S seconds; findings are in build/fuzz/

@@ -11,9 +11,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from models.acceptance import FPIR_MATCH, FPIR_POSSIBLE
-from models.card import write_card
-from models.evaluate import (
+from models.evaluation.card import write_card
+from models.evaluation.evaluate import (
     IDENTITIES,
     calibrate,
     describe_by,
@@ -22,11 +21,12 @@ from models.evaluate import (
     shared_data,
     tabulate,
 )
-from models.export import state_thresholds, write_onnx
-from models.flags import Flags
-from models.folder import write_manifest
+from models.exporting.acceptance import FPIR_MATCH, FPIR_POSSIBLE
+from models.exporting.export import state_thresholds, write_onnx
+from models.exporting.folder import write_manifest
 from models.runs import load_run
-from models.train import describe_by_network, train
+from models.training.flags import Flags
+from models.training.train import describe_by_network, train
 from service.embedding.onnx_model import OnnxModel
 
 STRANGERS = 5  # to calibrate by, for each person in the table

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from models.train import train
+from models.training.train import train
 from tests.models.tiny import TINY, make_folder
 
 

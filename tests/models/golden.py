@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.evaluate import shared_data
+from models.evaluation.evaluate import shared_data
 
 Array = NDArray[Any]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from models.evaluate import describe_by, draw_unseen, judge, read_vehicles, shared_data
-from models.histogram import describe_colours
+from models.evaluation.evaluate import describe_by, draw_unseen, judge, read_vehicles, shared_data
+from models.evaluation.histogram import describe_colours
 from models.people.style import STREET
 from service.embedding.manifest import read_manifest, sha256_of
 from service.embedding.onnx_model import GOLDEN_COSINE, OnnxModel

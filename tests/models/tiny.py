@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from models.flags import Flags
+from models.training.flags import Flags
 
 torch.set_num_threads(1)
 

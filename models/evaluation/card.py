@@ -1,0 +1,236 @@
+"""MODEL_CARD.md: every figure in it comes from the run and the evaluations that made the model, and so does its text.
+
+`python -m models card` writes it from the files that `train`, `evaluate` and `thresholds` left.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from models.errors import Refused
+from models.evaluation.evaluate import IDENTITIES
+from models.evaluation.ranked import write_whole
+from models.evaluation.thresholds import Threshold
+from service.embedding.manifest import Manifest, read_manifest
+from service.errors import ModelRefused
+
+PAPERS = {
+    "osnet": "OSNet (Zhou et al., ICCV 2019)",
+    "mobilenetv2": "MobileNetV2 (Sandler et al., CVPR 2018)",
+    "resnet50": "ResNet-50 (He et al., CVPR 2016)",
+}
+POOLINGS = {
+    "average": "averaged",
+    "max": "reduced to their largest values",
+    "gem": "pooled by generalised means (Radenović et al., TPAMI 2019)",
+    "stripes": "pooled in {stripes} horizontal stripes (Sun et al., ECCV 2018)",
+    "global+stripes": "pooled as a whole and in {stripes} horizontal stripes (Sun et al., ECCV 2018)",
+}
+LOSSES = {
+    "identity": "the identity loss with label smoothing",
+    "contrastive": "the supervised contrastive loss (Khosla et al., NeurIPS 2020)",
+    "triplet": "the batch-hard triplet loss (Hermans et al., 2017)",
+    "circle": "the circle loss (Sun et al., CVPR 2020)",
+    "center": "the center loss (Wen et al., ECCV 2016)",
+}
+
+TPIRS = ("tpir_match", "tpir_possible")
+
+CARD = """# Model card: {name}
+
+Turns a crop of one person into a unit vector of {dim} numbers; the cosine of two says how alike two people look.
+`{file}` takes uint8 RGB crops (N, {height}, {width}, 3), any N, and does all arithmetic on pixels itself.
+Every figure here was filled in by the commands that made it.
+
+## What it is
+
+{architecture} {parameters:,} parameters, {megabytes:.2f} MB.
+{learned}
+
+## What it has seen
+
+Only synthetic people: {identities:,} identities drawn by `models/people`, {views} poses and directions of each, every
+picture with a camera, background, light and colour cast of its own; {seen:,} pictures in {steps:,} steps, which took
+{minutes:.0f} minutes, seed {seed}. No photograph was used.
+
+## What was measured
+
+Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service. Synthetic people: {judged}
+that no training has seen, 4 fixed cameras × 2 pictures; queries come from the first camera, and the gallery holds
+strangers from that camera too. The other style has other proportions, light, palettes, viewpoints and backgrounds. In
+vehicle-reid every picture queries all others. The baseline is a 6-stripe HSV histogram.
+
+{table}
+
+The figures on synthetic people say that the network learned what the generator shows, no more.{commands}
+
+## Thresholds
+
+| decision | cosine at or above | strangers whose best candidate reaches it (FPIR) | enrolled people who do (TPIR) |
+|---|---|---|---|
+| match | {match:.3f} | {fpir_match:.1%} | {tpir_match} |
+| possible | {possible:.3f} | {fpir_possible:.1%} | {tpir_possible} |
+
+They rest on {strangers:,} **synthetic** identities that are neither trained on nor in the table, each asked for once
+in a gallery of {gallery:,} people, two crops of each, from another camera. No threshold carries over to other cameras:
+calibrate on people of your own before you trust a decision. And none carries over to a larger gallery: where a share p
+of strangers passes with {gallery:,} people enrolled, about 1 − (1 − p)^k do with k times as many.{by_gallery}
+
+## Limits
+
+- It was not measured on pictures of real people. Networks trained on synthetic people lose most of their score on real
+  pictures: expect a useful order of candidates, not an identification.
+- It compares clothes, build, hair and bags. Who changes clothes is someone else to it; two dressed alike are one.
+- A crop must hold one person, upright. Crops below about 64 × 32 pixels carry little.
+- No decision about a person should rest on it alone.
+"""
+
+BY_GALLERY = """
+
+The more people are enrolled, the nearer the nearest of them is to a stranger. By gallery size, from {enrolled:,}
+rendered enrolled people and {strangers:,} rendered strangers, each searched for once; TPIR counts who is accepted and
+nearest of all. Intervals hold 95 %, by a bootstrap over identities.
+
+| enrolled | FPIR | cosine at or above | 95 % interval | TPIR | 95 % interval |
+|---|---|---|---|---|---|
+{rows}"""
+
+
+def write_card(
+    folder: Path,
+    run: Mapping[str, Any],
+    table: Sequence[str],
+    judged: int,
+    manifest: Manifest,
+    thresholds: Mapping[str, float | None],
+    by_gallery: Sequence[Threshold] = (),
+    commands: Sequence[str] = (),
+) -> None:
+    """Write MODEL_CARD.md beside the manifest.
+
+    `run` is what run.json says, `table` Markdown lines of figures, `thresholds` match and possible with their TPIR
+    (None: not measured), `commands` those that made the figures. Raises Refused when it cannot be written.
+    """
+    flags, steps = run["flags"], run["scores"][-1][0]  # the steps taken, which a run that was stopped has fewer of
+    shares = {name: "–" if thresholds[name] is None else f"{thresholds[name]:.1%}" for name in TPIRS}
+    card = CARD.format(
+        name=manifest.name,
+        file=manifest.file,
+        dim=manifest.output.dim,
+        height=manifest.input.height,
+        width=manifest.input.width,
+        architecture=describe_architecture(run.get("architecture", {})),
+        parameters=run["parameters"],
+        megabytes=(folder / manifest.file).stat().st_size / 1e6,
+        learned=describe_learning(flags),
+        identities=flags["identities"],
+        views=flags["views"],
+        seen=steps * flags["people"] * flags["pictures"] * flags.get("accumulate", 1),
+        steps=steps,
+        minutes=run["seconds"] / 60,
+        seed=flags["seed"],
+        judged=judged,
+        table="\n".join(table),
+        commands=list_commands(commands),
+        match=thresholds["match"],
+        possible=thresholds["possible"],
+        strangers=manifest.thresholds.identities,
+        gallery=manifest.thresholds.gallery,
+        fpir_match=manifest.thresholds.fpir_match,
+        fpir_possible=manifest.thresholds.fpir_possible,
+        by_gallery=tabulate_thresholds(by_gallery),
+        **shares,
+    )
+    write_whole(folder / "MODEL_CARD.md", card.encode())
+
+
+def describe_architecture(architecture: Mapping[str, Any]) -> str:
+    """One sentence on the network, from the fields of an Architecture."""
+    backbone = str(architecture.get("backbone", "osnet-x0.25"))
+    paper = next(words for name, words in PAPERS.items() if backbone.startswith(name))
+    pooling = POOLINGS[architecture.get("pooling", "stripes")].format(stripes=architecture.get("stripes", 4))
+    inputs = {"picture": "standardised per picture and channel", "imagenet": "standardised by ImageNet's colours"}
+    given = inputs.get(architecture.get("standardise", "picture"), "scaled to 0–1")
+    return f"{paper}, `{backbone}`, on inputs {given}; its last maps are {pooling} and projected."
+
+
+def describe_learning(flags: Mapping[str, Any]) -> str:
+    """One sentence on what the network was trained with, from the flags of its run."""
+    weights = [part.split("=") for part in str(flags.get("losses", "contrastive=1,identity=0.3")).split(",")]
+    losses = " and ".join(f"{LOSSES.get(name, name)} × {float(weight):g}" for name, weight in weights if float(weight))
+    start = "a run of its own" if flags.get("start") else "given weights" if flags.get("weights") else "random weights"
+    return f"Trained from {start} with {losses}, while the randomisation of the pictures grew."
+
+
+def list_commands(commands: Sequence[str]) -> str:
+    """The commands that made the figures, as a block."""
+    listed = "\n".join(dict.fromkeys(commands))
+    return f"\n\nThe commands that made the figures on this page:\n\n```\n{listed}\n```" if commands else ""
+
+
+def tabulate_thresholds(by_gallery: Sequence[Threshold]) -> str:
+    """A Markdown table of thresholds by gallery size and FPIR; nothing where there are none."""
+    if not by_gallery:
+        return ""
+    rows = [
+        f"| {one.gallery:,} | {one.fpir:.1%} | {one.similarity:.3f} | {one.low:.3f} … {one.high:.3f} "
+        f"| {one.tpir:.1%} | {one.tpir_low:.1%} … {one.tpir_high:.1%} |"
+        for one in by_gallery
+    ]
+    first = by_gallery[0]
+    return BY_GALLERY.format(enrolled=first.enrolled, strangers=first.strangers, rows="\n".join(rows))
+
+
+def tabulate_evaluations(evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A Markdown table with a line for each file that `evaluate --json` wrote."""
+    lines = ["| pictures | model | method | mAP | rank-1 | rank-5 | mINP | queries |", "|---" * 8 + "|"]
+    for one in evaluations:
+        figures = (one["mean_ap"], one["cmc"]["1"], one["cmc"]["5"], one["mean_inp"])
+        told = " | ".join(f"{figure:.3f}" for figure in figures)
+        lines.append(f"| {one['data']} | {one['model']} | {one['in_words']} | {told} | {one['queries']} |")
+    return lines
+
+
+def card(
+    model: Annotated[Path, typer.Argument(help="An exported folder; its MODEL_CARD.md is written anew.")],
+    run: Annotated[Path, typer.Option(help="The folder of the run it was exported from.")],
+    evaluation: Annotated[list[Path], typer.Option(help="A file of `evaluate --json`; several times.")],
+    thresholds: Annotated[Path, typer.Option(help="The file of `thresholds --json`.")],
+) -> None:
+    """Write MODEL_CARD.md from what training, evaluation and thresholds left, with the command for every figure."""
+    try:
+        manifest = read_manifest(model)
+    except ModelRefused as error:
+        raise Refused(str(error)) from error
+    found, by_size = [read_json(path) for path in evaluation], read_json(thresholds)
+    try:
+        by_gallery = [Threshold(**one) for one in by_size["thresholds"]]
+        decisions = decide(manifest, by_gallery)
+        made_by = [*(one["command"] for one in found), by_size["command"]]
+        table, record = tabulate_evaluations(found), read_json(run / "run.json")
+        write_card(model, record, table, IDENTITIES, manifest, decisions, by_gallery, made_by)
+    except (KeyError, TypeError, IndexError) as error:
+        raise Refused(f"{error} is missing in a file of another version; make run and figures anew") from error
+
+
+def decide(manifest: Manifest, by_gallery: Sequence[Threshold]) -> dict[str, float | None]:
+    """The manifest's two thresholds with the TPIR that was measured for its gallery size and FPIR, if it was."""
+    stated = manifest.thresholds
+    measured = {(one.gallery, one.fpir): one.tpir for one in by_gallery}
+    return {
+        "match": stated.match,
+        "possible": stated.possible,
+        "tpir_match": measured.get((stated.gallery, stated.fpir_match)),
+        "tpir_possible": measured.get((stated.gallery, stated.fpir_possible)),
+    }
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises Refused, which names the file."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError) as error:
+        raise Refused(f"{path} cannot be read as JSON: {error}; write it anew") from error

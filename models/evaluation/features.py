@@ -1,0 +1,194 @@
+"""From pictures to vectors, by a network in PyTorch or ONNX Runtime, on CPU or GPU, read by worker processes.
+
+100,000 crops never lie decoded in memory: a batch at a time is read, resized, described and forgotten.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from models.data.images import load
+from models.data.sample import Sample
+from models.errors import Refused
+from models.evaluation.distances import unit
+from models.evaluation.histogram import SIZE, describe_colours
+from models.evaluation.metrics import Classification, classify
+from models.evaluation.ranked import Images
+from models.network import Extractor
+from models.runs import load_run, read_checkpoint
+from service.embedding.onnx_model import PROVIDERS, OnnxModel
+from service.errors import ModelRefused
+from service.images.preprocess import resize
+
+BATCH = 64
+HISTOGRAM = "histogram"  # stands for the baseline where a model is asked for
+Device = Literal["cpu", "cuda"]
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network of any kind: `run` takes uint8 RGB (n, height, width, 3) and gives float32 (n, dim)."""
+
+    name: str
+    height: int
+    width: int
+    run: Callable[[NDArray[np.uint8]], Vectors]
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The pictures of samples, decoded when they are asked for."""
+
+    samples: Sequence[Sample]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        return load(self.samples[index].path)
+
+
+class Resized(Dataset[NDArray[np.uint8] | str]):
+    """Item k is picture k in the size of a network, or in words why it cannot be had."""
+
+    def __init__(self, images: Images, height: int, width: int) -> None:
+        self.images, self.height, self.width = images, height, width
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8] | str:
+        try:
+            return resize(self.images[index], self.height, self.width)
+        except Refused as error:  # raised in a worker process it would come with a traceback
+            return str(error)
+
+
+def extract(model: Model, images: Images, *, flip: bool = False, batch: int = BATCH, workers: int = 0) -> Vectors:
+    """Unit vectors (n, dim) of pictures; with `flip` the mean of each and its mirror image (Luo et al., CVPRW 2019).
+
+    `workers` processes read ahead; 0 reads in between. Raises Refused for a picture that cannot be read and for a
+    vector that is not finite.
+    """
+    if not len(images):
+        raise Refused("there is no picture to describe; check the folder and its layout")
+    vectors, start = np.empty((0, 0), np.float32), 0
+    with tqdm(total=len(images), desc="describing pictures", unit="crops", disable=None, leave=False) as bar:
+        for crops in read(model.height, model.width, images, batch, workers):
+            found = unit(model.run(crops))
+            if flip:
+                found = unit(found + unit(model.run(np.ascontiguousarray(crops[:, :, ::-1]))))
+            if not np.isfinite(found).all():
+                raise Refused(f"{model.name} gives vectors that are not finite; train or export it again")
+            if not start:
+                vectors = np.empty((len(images), found.shape[1]), np.float32)
+            vectors[start : start + len(found)] = found
+            start += len(found)
+            bar.update(len(found))
+    return vectors
+
+
+def read(height: int, width: int, images: Images, batch: int, workers: int) -> Iterator[NDArray[np.uint8]]:
+    """Batches of pictures in one size, uint8 (n, height, width, 3). Raises Refused for one that cannot be read."""
+    resized = Resized(images, height, width)
+    for crops in DataLoader(resized, batch_size=batch, num_workers=workers, collate_fn=stack):
+        if isinstance(crops, str):
+            raise Refused(crops)
+        yield crops
+
+
+def stack(items: list[NDArray[np.uint8] | str]) -> NDArray[np.uint8] | str:
+    """Pictures of one size as one array, or the first reason why there is none."""
+    pictures = [item for item in items if not isinstance(item, str)]
+    return np.stack(pictures) if len(pictures) == len(items) else next(item for item in items if isinstance(item, str))
+
+
+def open_model(place: str, device: Device = "cpu", provider: str = "cpu", threads: int = 2) -> Model:
+    """The network of a run's folder (PyTorch, on `device`), of an exported folder or .onnx file (ONNX Runtime, on
+    `provider`), or the histogram. Raises Refused where there is none, or where it cannot run there."""
+    path = Path(place)
+    if place == HISTOGRAM:
+        return Model(HISTOGRAM, *SIZE, lambda crops: describe_colours(list(crops)))
+    if path.suffix == ".onnx":
+        return open_graph(path, provider, threads)
+    if (path / "manifest.json").exists():
+        try:
+            model = OnnxModel(path, provider=provider, threads=threads)
+        except ModelRefused as error:
+            raise Refused(str(error)) from error
+        return Model(model.manifest.version, model.manifest.input.height, model.manifest.input.width, model.run)
+    if (path / "run.json").exists():
+        torch.set_num_threads(threads)
+        return model_of(load_run(path), f"run {path.name}", device)
+    raise Refused(
+        f"{place} is not a model; give the folder of a run (run.json), an exported folder (manifest.json), "
+        f"a file that ends in .onnx, or the word {HISTOGRAM}"
+    )
+
+
+def model_of(network: Extractor, name: str, device: Device = "cpu") -> Model:
+    """A network in PyTorch. Raises Refused when there is no such device."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise Refused("PyTorch sees no CUDA device; check the driver, or give --device cpu")
+    network = network.eval().to(device)
+
+    def run(crops: NDArray[np.uint8]) -> Vectors:
+        with torch.inference_mode():
+            vectors: Vectors = network(torch.from_numpy(crops).to(device)).float().cpu().numpy()
+        return vectors
+
+    return Model(name, network.architecture.height, network.architecture.width, run)
+
+
+def open_graph(path: Path, provider: str, threads: int) -> Model:
+    """An .onnx file without a manifest, whose input is uint8 (N, height, width, 3). Raises Refused for any other."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[provider]])
+    except Exception as error:  # ONNX Runtime raises its own unexported classes
+        raise Refused(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
+    if session.get_providers()[0] != PROVIDERS[provider]:
+        raise Refused(f"ONNX Runtime runs on {session.get_providers()[0]}, not {provider}; check the driver")
+    given = session.get_inputs()[0]
+    if given.type != "tensor(uint8)" or len(given.shape) != 4 or given.shape[3] != 3:
+        raise Refused(
+            f"{path} takes {given.type} {given.shape}, not uint8 (N, height, width, 3); "
+            "bring it by `python -m models import` first"
+        )
+
+    def run(crops: NDArray[np.uint8]) -> Vectors:
+        return np.asarray(session.run(None, {given.name: crops})[0], np.float32)
+
+    return Model(path.name, int(given.shape[1]), int(given.shape[2]), run)
+
+
+def classify_training(run: Path, samples: Sequence[Sample], device: Device = "cpu", workers: int = 0) -> Classification:
+    """How well the identity classifier of a run's last checkpoint names the people it was trained on.
+
+    Raises Refused where the run has no classifier, or was trained on another number of people.
+    """
+    weight = read_checkpoint(run).objective.get("classifier.weight")
+    if weight is None:
+        raise Refused(f"{run} was trained without the identity loss and has no identity classifier")
+    identities = sorted({sample.identity for sample in samples})
+    if len(identities) != len(weight):
+        raise Refused(f"{run} was trained on {len(weight)} people and the training part has {len(identities)}")
+    network = load_run(run, "last").to(device)
+    crops_of = read(network.architecture.height, network.architecture.width, Files(samples), BATCH, workers)
+    batches = -(-len(samples) // BATCH)
+    logits = []
+    with torch.inference_mode():
+        for crops in tqdm(crops_of, total=batches, desc="naming training pictures", disable=None, leave=False):
+            logits.append(network.embed(torch.from_numpy(crops).to(device)).after.float().cpu() @ weight.float().T)
+    labels = np.searchsorted(identities, [sample.identity for sample in samples])
+    return classify(torch.cat(logits).numpy(), labels)

@@ -1,0 +1,185 @@
+"""Whether a network is good enough: retrieval figures on a picture set, and the thresholds that its vectors need.
+
+It needs no torch and does not know where vectors come from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, comb
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from models.data.images import load
+from models.data.reading import read_set
+from models.data.sample import Sample
+from models.errors import Refused
+from models.evaluation.evaluate import Describe
+from models.evaluation.metrics import Scores, score
+from service.embedding.manifest import Acceptance, Thresholds
+
+Vectors = NDArray[np.float32]
+
+BLOCK = 64  # pictures in memory at once
+FPIR_MATCH, FPIR_POSSIBLE = 0.01, 0.1  # of strangers
+CONFIDENCE = 0.95
+MOST_STRANGERS = 5000  # their similarities to each other are one matrix
+LEAST_WRONG = 10  # strangers that an FPIR must let through to be measured
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """The pictures of a set to judge by: queries are searched for in the gallery. They may be the same pictures."""
+
+    name: str
+    query: tuple[Sample, ...]
+    gallery: tuple[Sample, ...]
+    train: tuple[Sample, ...] = ()  # of the set; not judged by
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """Each picture once."""
+        return tuple(dict.fromkeys(self.query + self.gallery))
+
+    def part(self, pictures: int) -> "Exam":
+        """A small exam of about so many pictures: two cameras' pictures of each of some people, all search all."""
+        pairs = self.pairs()
+        order = np.sort(np.random.default_rng(0).permutation(len(pairs))[: max(2, pictures // 2)])
+        chosen = tuple(one for k in order for one in pairs[k])
+        return Exam(self.name, chosen, chosen)
+
+    def pairs(self) -> list[tuple[Sample, Sample]]:
+        """For each identity with two cameras a picture of one and a picture of the other, queries first."""
+        first: dict[int, Sample] = {}
+        found: dict[int, tuple[Sample, Sample]] = {}
+        asked = {one.identity for one in self.query}
+        for one in self.samples:
+            mine = first.setdefault(one.identity, one)
+            if one.identity in asked and one.camera != mine.camera:
+                found.setdefault(one.identity, (mine, one))
+        return list(found.values())
+
+
+def read_exam(source: Path, layout: str = "auto", *, pattern: str | None = None, share: float = 1) -> Exam:
+    """The queries and gallery of a picture set. Where it has none, `share` of its people are taken: 1 for a network
+    that was not trained on the set, what training held out for one that was.
+
+    Raises Refused when fewer than two people are on two cameras.
+    """
+    found = read_set(source, layout, pattern=pattern, share=share, training=False)
+    exam = Exam(found.name, found.query, found.gallery, found.train)
+    if len(exam.pairs()) < 2:
+        raise Refused(
+            f"{source}: {len(exam.pairs())} identity has pictures from two cameras; a retrieval figure needs at least "
+            "2 such identities, and is worth something from about 50"
+        )
+    return exam
+
+
+def embed(describe: Describe, exam: Exam, what: str) -> Vectors:
+    """The vectors (samples, dim) of an exam's pictures, in the order of `exam.samples`, with a progress bar."""
+    samples = exam.samples
+    blocks = range(0, len(samples), BLOCK)
+    bar = tqdm(blocks, desc=what, unit="block", disable=None)
+    return np.concatenate([describe([load(one.path) for one in samples[k : k + BLOCK]]) for k in bar])
+
+
+def examine(exam: Exam, vectors: Vectors) -> Scores:
+    """Figures by cosine and the Market rule, from the vectors of `exam.samples`."""
+    distances, query, gallery = _distances(exam, vectors)
+    return score(distances, *query, *gallery)
+
+
+def precisions(exam: Exam, vectors: Vectors) -> NDArray[np.float64]:
+    """The average precision of each query that has somebody to find, to compare networks query by query."""
+    distances, (ids, cameras), gallery = _distances(exam, vectors)
+    found = []
+    for k in range(len(ids)):
+        mates = (gallery[0] == ids[k]) & (gallery[1] != cameras[k])
+        if mates.any():
+            found.append(score(distances[k : k + 1], ids[k : k + 1], cameras[k : k + 1], *gallery).mean_ap)
+    return np.array(found)
+
+
+Labels = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+def _distances(exam: Exam, vectors: Vectors) -> tuple[NDArray[np.float32], Labels, Labels]:
+    place = {one: k for k, one in enumerate(exam.samples)}
+    query, gallery = (vectors[[place[one] for one in part]] for part in (exam.query, exam.gallery))
+    return 1 - query @ gallery.T, _labels(exam.query), _labels(exam.gallery)
+
+
+def _labels(samples: Sequence[Sample]) -> Labels:
+    return np.array([one.identity for one in samples]), np.array([one.camera for one in samples])
+
+
+def accept(exam: Exam, scores: Scores, baseline: Scores, at_least: float) -> Acceptance:
+    """The figures as a manifest has them. Raises Refused below the mAP asked for or that of the baseline."""
+    found = f"mAP {scores.mean_ap:.3f}, rank-1 {scores.rank(1):.3f} on {exam.name} ({scores.queries} queries)"
+    if scores.mean_ap < at_least:
+        raise Refused(f"{found}; mAP {at_least:.3f} is asked for with --at-least")
+    if scores.mean_ap <= baseline.mean_ap:
+        raise Refused(
+            f"{found}; a histogram of colours has mAP {baseline.mean_ap:.3f}, so this network is of no use here: "
+            "check the settings, or that the file is trained at all"
+        )
+    return accepted(exam, scores)
+
+
+def accepted(exam: Exam, scores: Scores) -> Acceptance:
+    """The figures as a manifest has them."""
+    rounded = round(scores.mean_ap, 4), round(scores.rank(1), 4)
+    return Acceptance(set=exam.name, queries=scores.queries, mean_ap=rounded[0], rank_1=rounded[1])
+
+
+def measure_thresholds(exam: Exam, vectors: Vectors) -> Thresholds:
+    """Both thresholds, from each identity's picture of one camera as a stranger to all others' of another camera
+    (open-set identification: Grother et al., NIST IR 8271). `made_from` says it where there are too few."""
+    place = {one: k for k, one in enumerate(exam.samples)}
+    pairs = exam.pairs()[:MOST_STRANGERS]
+    query, gallery = (vectors[[place[pair[side]] for pair in pairs]] for side in (0, 1))
+    similarity = query @ gallery.T
+    np.fill_diagonal(similarity, -1)
+    strangers = np.sort(similarity.max(axis=1))
+    match, match_is = threshold(strangers, FPIR_MATCH)
+    possible, possible_is = threshold(strangers, FPIR_POSSIBLE)
+    return Thresholds(
+        match=match,
+        possible=min(match, possible),
+        identities=len(pairs),
+        gallery=len(pairs) - 1,
+        fpir_match=FPIR_MATCH,
+        fpir_possible=FPIR_POSSIBLE,
+        made_from=f"{len(pairs)} identities of {exam.name}, each once a stranger; match {match_is}; "
+        f"possible {possible_is}",
+    )
+
+
+def threshold(strangers: NDArray[np.floating], fpir: float) -> tuple[float, str]:
+    """A similarity that at most this share of strangers reach, and what it rests on.
+
+    strangers (n,) ascending, each the similarity of one stranger's best candidate. With too few for the share to be
+    measured it is the upper 95 % bound of the quantile (order statistics; Conover, Practical Nonparametric Statistics),
+    and with too few for even that, halfway between the most alike stranger and 1.
+
+    >>> threshold(np.linspace(0, 0.999, 1000), 0.01)
+    (0.9891, 'is measured')
+    >>> threshold(np.array([0.1, 0.2, 0.5]), 0.01)
+    (0.75, 'is a cautious guess: for a FPIR of 0.01 they are too few by far')
+    """
+    count = len(strangers)
+    if count * fpir >= LEAST_WRONG:
+        return ceil(float(np.quantile(strangers, 1 - fpir)) * 1e4) / 1e4, "is measured"
+    below = 0.0
+    for k in range(count):  # the share of samples in which at most k strangers lie below the quantile
+        below += comb(count, k) * (1 - fpir) ** k * fpir ** (count - k)
+        if below >= CONFIDENCE:
+            return _up(float(strangers[k])), f"is an upper bound: for a FPIR of {fpir:g} they are too few"
+    return _up((float(strangers[-1]) + 1) / 2), f"is a cautious guess: for a FPIR of {fpir:g} they are too few by far"
+
+
+def _up(value: float) -> float:
+    return min(1.0, ceil(value * 1e4) / 1e4)

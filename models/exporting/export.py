@@ -1,0 +1,255 @@
+"""`python -m models export`: from a trained run to the folder a service runs.
+
+Refuses when ONNX and PyTorch disagree, and smaller numbers when they cost retrieval.
+"""
+
+import json
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import onnx
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+
+from models.data.images import load
+from models.data.reading import SHARE
+from models.errors import Refused
+from models.evaluation import evaluate
+from models.evaluation.metrics import Scores
+from models.exporting.acceptance import (
+    FPIR_MATCH,
+    FPIR_POSSIBLE,
+    Exam,
+    accepted,
+    examine,
+    measure_thresholds,
+    read_exam,
+)
+from models.exporting.folder import check_free, draw_golden, write_folder
+from models.exporting.probe import embed_all
+from models.exporting.quantise import to_fp16, to_int8
+from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
+from models.exporting.surgery import with_metadata
+from models.network import Extractor
+from models.runs import load_run, read_record
+from service.embedding.manifest import Acceptance, Thresholds
+
+OPSET = 18
+NAME = r"[a-z0-9][a-z0-9._-]{0,63}"  # as the manifest wants it
+PICTURES = 32  # on which PyTorch and ONNX must agree
+SHRUNK_AGREEMENT = 0.999  # of a picture alone and in a batch: other sums are rounded another way, layer by layer
+CALIBRATING = 256  # pictures that show the ranges for int8
+STRANGERS = 1000  # rendered people that thresholds rest on where no pictures are given
+
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class ExportRefused(Refused):
+    """The exported network does not give PyTorch's vectors."""
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training run.")],
+    out: Annotated[Path, typer.Option(help="A new folder for the model.")],
+    name: Annotated[str, typer.Option(help="What the model is called in answers; the run's folder if left out.")] = "",
+    precision: Annotated[Precision, typer.Option(help="fp16 and int8 must prove themselves on --data.")] = "fp32",
+    data: Annotated[Path | None, typer.Option(help="Pictures to judge by; thresholds are made for them.")] = None,
+    data_layout: Annotated[
+        str, typer.Option(help="Of the pictures: auto, market, msmt17, folders, flat, csv.")
+    ] = "auto",
+    pattern: Annotated[str | None, typer.Option(help="Regular expression that finds the camera in names.")] = None,
+    share: Annotated[
+        float, typer.Option(help="Of the people, as held out in training; 1: all, where none was trained on.")
+    ] = SHARE,
+    which: Annotated[Literal["best", "last"], typer.Option(help="Which weights of the run.")] = "best",
+    most_loss: Annotated[float, typer.Option(min=0, max=1, help="mAP that fp16 or int8 may cost.")] = 0.01,
+    strangers: Annotated[
+        int, typer.Option(min=40, help="Rendered people for the thresholds, without --data.")
+    ] = STRANGERS,
+) -> None:
+    """Write the network of a run as a folder that the service runs: bytes in, unit vectors out, any batch.
+
+    [bold]Example:[/] python -m models export runs/mine --out models/mine --data pictures
+    """
+    name = name or re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).lstrip("-._")
+    if not re.fullmatch(NAME, name):
+        raise typer.BadParameter(f"--name {name}: up to 64 of a–z, 0–9, dot, dash and underscore are allowed")
+    if precision != "fp32" and data is None:
+        raise typer.BadParameter(f"--precision {precision} is accepted by its figures only; give pictures with --data")
+    check_free(out)
+    network = load_run(folder, which)
+    commit = read_record(folder).commit
+    exam = None if data is None else read_exam(data, data_layout, pattern=pattern, share=share)
+    console = Console(soft_wrap=True)
+
+    graph = trace(network)
+    cosine = check_agreement(network, graph, choose_images(exam, PICTURES, network))
+    console.print(f"ONNX gives PyTorch's vectors in batches of 1, 7 and 32 (least cosine {cosine:.6f})")
+    if exam is None:
+        acceptance, thresholds = None, draw_thresholds(graph, strangers)
+    else:
+        vectors = embed_all(graph, exam, "judging fp32")
+        scores = examine(exam, vectors)
+        if precision != "fp32":
+            graph = shrink(graph, precision, choose_images(exam, CALIBRATING, network))
+            check_batches(graph, choose_images(exam, PICTURES, network))
+            vectors = embed_all(graph, exam, f"judging {precision}")
+            scores = check_loss(precision, scores, examine(exam, vectors), most_loss)
+        acceptance, thresholds = accepted(exam, scores), measure_thresholds(exam, vectors)
+    graph = with_metadata(graph, describe_graph(name, network, commit, precision, acceptance))
+    manifest = write_folder(
+        out, graph, name=name, thresholds=thresholds, precision=precision, acceptance=acceptance
+    )  # fmt: skip
+    console.print(f"{out}: {manifest.version}, {manifest.output.dim}-d, {precision}, {len(graph) / 1e6:.1f} MB")
+    if acceptance is not None:
+        console.print(
+            f"mAP {acceptance.mean_ap:.3f}, rank-1 {acceptance.rank_1:.3f} on {acceptance.set} "
+            f"({acceptance.queries} queries)"
+        )
+    console.print(f"thresholds: {thresholds.made_from}\nREAPPEAR_MODEL_DIR={out} puts it into service")
+
+
+def write_onnx(network: Extractor, path: Path) -> None:
+    """Write the network as a file. Raises ExportRefused, and leaves none, when its vectors are not PyTorch's."""
+    graph = trace(network)
+    check_agreement(network, graph, choose_images(None, PICTURES, network))
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_bytes(graph)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def trace(network: Extractor) -> bytes:
+    """The network as an ONNX file, `images` uint8 (N, height, width, 3) to `vectors` float32 (N, dim), any N; without
+    the traces of source lines that would differ from machine to machine."""
+    shape = network.architecture
+    images = torch.zeros(2, shape.height, shape.width, 3, dtype=torch.uint8)
+    with quiet():
+        program = torch.onnx.export(
+            network.eval(),
+            (images,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["vectors"],
+            dynamic_shapes={"images": {0: torch.export.Dim("N", min=1, max=4096)}},
+            verbose=False,
+        )
+    if program is None:
+        raise ExportRefused("the exporter gave no program")
+    model = program.model_proto
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    model.graph.ClearField("metadata_props")
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what PyTorch's exporter says of itself: torchvision is missing, and what PyTorch deprecated."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def choose_images(exam: Exam | None, count: int, network: Extractor) -> NDArray[np.uint8]:
+    """Images (count, height, width, 3): real pictures of a set, those to train on first, repeated where there are too
+    few; the golden crop and noise where there is no set."""
+    size = network.architecture.height, network.architecture.width
+    if exam is None:
+        noise = np.random.default_rng(0).integers(0, 256, (count - 1, *size, 3), dtype=np.uint8)
+        return np.concatenate([prepare([draw_golden()], size), noise])
+    samples = exam.train or exam.samples
+    places = np.linspace(0, len(samples), count, endpoint=False).astype(int)
+    return prepare([load(samples[place].path) for place in places], size)
+
+
+def check_agreement(network: Extractor, graph: bytes, images: NDArray[np.uint8]) -> float:
+    """The least cosine between PyTorch and ONNX over images (n, height, width, 3) in batches of 1, 7 and 32.
+
+    Raises ExportRefused below AGREEMENT.
+    """
+    session = open_graph(graph)
+    with torch.inference_mode():
+        expected = network.eval()(torch.from_numpy(images)).numpy()
+    worst = min(least_cosine(run(session, images, batch), expected) for batch in (1, 7, 32))
+    if worst < AGREEMENT:
+        raise ExportRefused(f"cosine {worst:.6f} between PyTorch and ONNX, {AGREEMENT} is needed; nothing was written")
+    return worst
+
+
+def check_batches(graph: bytes, images: NDArray[np.uint8], least: float = SHRUNK_AGREEMENT) -> float:
+    """The least cosine between vectors of images made alone and in batches of 7 and 32. ExportRefused below `least`."""
+    session = open_graph(graph)
+    alone = run(session, images, 1)
+    worst = min(least_cosine(run(session, images, batch), alone) for batch in (7, 32))
+    if worst < least:
+        raise ExportRefused(f"cosine {worst:.6f} between a picture alone and in a batch; nothing was written")
+    return worst
+
+
+def shrink(graph: bytes, precision: Precision, images: NDArray[np.uint8]) -> bytes:
+    """The graph in a smaller precision; images (n, height, width, 3) show the ranges for int8."""
+    return to_fp16(graph) if precision == "fp16" else to_int8(graph, images)
+
+
+def check_loss(precision: str, whole: Scores, small: Scores, most_loss: float) -> Scores:
+    """The figures in the smaller precision. Raises Refused, with both, when it costs more mAP than allowed."""
+    if whole.mean_ap - small.mean_ap > most_loss:
+        raise Refused(
+            f"{precision} has mAP {small.mean_ap:.4f}, fp32 {whole.mean_ap:.4f}: it costs more than {most_loss:g}; "
+            "keep fp32, or allow it with --most-loss; nothing was written"
+        )
+    return small
+
+
+def draw_thresholds(graph: bytes, strangers: int) -> Thresholds:
+    """Thresholds by rendered people."""
+    people = evaluate.draw_calibration(strangers)
+    found = evaluate.calibrate(describe_by_graph(open_graph(graph)), people, FPIR_MATCH, FPIR_POSSIBLE)
+    return state_thresholds(found, strangers)
+
+
+def state_thresholds(found: evaluate.Thresholds, strangers: int) -> Thresholds:
+    """Thresholds of `evaluate.draw_calibration` people as a manifest has them."""
+    return Thresholds(
+        match=round(found.match, 4),
+        possible=round(found.possible, 4),
+        identities=strangers,
+        gallery=strangers // evaluate.GROUPS,
+        fpir_match=FPIR_MATCH,
+        fpir_possible=FPIR_POSSIBLE,
+        made_from=f"{strangers} unseen synthetic people, each once a stranger at cameras of their own",
+    )
+
+
+def describe_graph(
+    name: str, network: Extractor, commit: str, precision: str, acceptance: Acceptance | None
+) -> dict[str, str]:
+    """What the file says of itself in its metadata; no date, so that the same weights give the same bytes."""
+    told = {
+        "reappear.name": name,
+        "reappear.architecture": json.dumps(network.architecture.to_json(), sort_keys=True),
+        "reappear.commit": commit,
+        "reappear.precision": precision,
+    }
+    figures = {} if acceptance is None else acceptance.model_dump()
+    return told | {f"reappear.{key}": str(value) for key, value in figures.items()}

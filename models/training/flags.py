@@ -1,0 +1,211 @@
+"""What a training depends on, as one frozen dataclass, and how the command line gives it."""
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import torch
+import typer
+
+from models.errors import Refused
+from models.network import Architecture
+from models.runs import read_record
+from models.training.losses import NAMES, Weights
+
+PEOPLE = "people"  # DATA that stands for synthetic people, drawn on the fly
+FREE = frozenset({"device", "threads", "drawers"})  # where it runs, not what it computes: may change on --resume
+
+T = TypeVar("T")
+
+
+def flag(default: T, meaning: str) -> T:
+    """A field of Flags with its meaning for --help."""
+    return field(default=default, metadata={"help": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What a run depends on; with the same flags and the same machine every step is the same."""
+
+    data: str = flag(PEOPLE, "a folder of pictures, or `people` for synthetic people drawn on the fly")
+    layout: str = flag("auto", "how the pictures of a folder are named")
+    validate: str = flag("", "more folders to validate on, separated by commas")
+    hold_out: float = flag(0.2, "share of people to validate on, where a folder does not say who")
+    watched: int = flag(60, "people of each set in a validation; 0: all")
+    choose_by: Literal["mAP", "rank-1", "mINP"] = flag("mAP", "the metric that the best checkpoint has most of")
+    choose_on: str = flag("", "validation sets whose mean it is, separated by commas; empty: all that are foreign")
+    # the network
+    backbone: str = flag("osnet-x0.25", "osnet-x0.25 … osnet-ain-x1.0, mobilenetv2-x1.0, resnet50, resnet50-ibn …")
+    pooling: str = flag("stripes", "average, max, gem, stripes or global+stripes")
+    stripes: int = flag(4, "horizontal bands that --pooling stripes keeps apart")
+    dim: int = flag(512, "length of a vector")
+    projected: bool = flag(True, "a projection to --dim; without it the vector is what was pooled")
+    neck: bool = flag(True, "batch normalisation between metric losses and classifier (BNNeck)")
+    standardise: str = flag("picture", "picture, imagenet or none")
+    height: int = flag(128, "of the input, pixels")
+    width: int = flag(64, "of the input, pixels")
+    last_stride: int = flag(1, "of ResNet-50 and MobileNetV2: 1 or 2")
+    weights: str = flag("", "a file of initial weights, used where names and shapes match")
+    start: str = flag("", "a run to fine-tune: its architecture and best weights")
+    early_factor: float = flag(1.0, "learning rate of the earliest layer as a share of the last one's")
+    # batches
+    people: int = flag(32, "in a batch (P)")
+    pictures: int = flag(4, "of each of them (K)")
+    accumulate: int = flag(1, "batches whose gradients make one step")
+    identities: int = flag(1000, "synthetic people to draw")
+    views: int = flag(16, "cut-outs of each synthetic person")
+    scenes: int = flag(400, "synthetic backgrounds")
+    augment: Literal["none", "light", "full"] = flag("full", "random changes to the pictures of a folder")
+    calm: float = flag(1.0, "share of the changes' strength at the first step")
+    ramp: float = flag(0.5, "share of the steps after which they are at full strength")
+    erase: float = flag(0.0, "share of pictures with a random rectangle erased")
+    # learning
+    steps: int = flag(4000, "updates of the weights")
+    losses: str = flag(
+        "contrastive=1,identity=0.3", "identity, triplet, contrastive, circle, center with their weights"
+    )
+    smoothing: float = flag(0.1, "of the labels in the identity loss")
+    temperature: float = flag(0.1, "of the contrastive loss")
+    margin: float = flag(0.3, "of the triplet loss; 0: the soft margin")
+    metric: Literal["before", "after"] = flag("after", "the neck: where losses of distance take vectors")
+    optimiser: Literal["adamw", "sgd"] = flag("adamw", "AdamW, or SGD with Nesterov momentum 0.9")
+    rate: float = flag(6e-3, "learning rate at its peak, after the warm-up")
+    decay: float = flag(1e-2, "weight decay")
+    schedule: str = flag("cosine", "step, cosine, linear, inverse-sqrt or one-cycle")
+    warm_up: int = flag(100, "steps of rising learning rate")
+    precision: Literal["fp32", "bf16", "fp16"] = flag("fp32", "of the network's arithmetic; losses are always fp32")
+    resize: str = flag("", "smaller pictures first: SHARE@HEIGHTxWIDTH,…, say 0.5@64x32 for the first half")
+    freeze_steps: int = flag(0, "first steps in which the backbone stays as it is")
+    average: float = flag(0.0, "decay of a moving average of the weights, say 0.999, which is then judged and kept")
+    note_every: int = flag(200, "steps between validations and saved checkpoints")
+    seed: int = flag(1, "of everything random")
+    # where it runs
+    device: Literal["cpu", "cuda"] = flag("cpu", "cpu or cuda")
+    threads: int = flag(2, "of PyTorch on the CPU")
+    drawers: int = flag(1, "processes that make batches; 0 makes them in between")
+
+    def objective(self) -> Weights:
+        """The losses that these flags describe."""
+        shape = {"smoothing": self.smoothing, "temperature": self.temperature, "margin": self.margin}
+        chosen = {**dict.fromkeys(NAMES, 0.0), **read_losses(self.losses)}
+        return Weights(**chosen, **shape, metric=self.metric)
+
+    def architecture(self) -> Architecture:
+        """The network that these flags describe."""
+        shared = {one.name for one in fields(Architecture)} & {one.name for one in fields(Flags)}
+        return Architecture(**{name: getattr(self, name) for name in shared})
+
+
+def check_flags(flags: Flags) -> Flags:
+    """The flags, with the architecture of the run in --from. Raises Refused for values that no training can have."""
+    for name, least in (("steps", 1), ("people", 2), ("pictures", 2), ("accumulate", 1), ("note_every", 1), ("dim", 1)):
+        if getattr(flags, name) < least:
+            raise Refused(f"--{name.replace('_', '-')} {getattr(flags, name)}: give at least {least}")
+    if not flags.rate > 0:
+        raise Refused(f"--rate {flags.rate}: give a learning rate above 0, say 1e-3")
+    if not 0 <= flags.average < 1:
+        raise Refused(f"--average {flags.average}: give 0 for none, or a decay below 1, say 0.999")
+    if not 0 < flags.early_factor <= 1:
+        raise Refused(f"--early-factor {flags.early_factor}: give a share above 0 and at most 1, say 0.1")
+    if flags.device == "cuda" and not torch.cuda.is_available():
+        raise Refused("--device cuda: PyTorch sees no CUDA device; give --device cpu")
+    if flags.precision == "fp16" and flags.device == "cpu":
+        raise Refused("--precision fp16: needs --device cuda; give bf16 on the CPU")
+    read_sizes(flags.resize)
+    flags.objective()
+    if flags.start:
+        flags = replace(flags, **read_record(Path(flags.start)).architecture)
+    flags.architecture()
+    return flags
+
+
+def read_losses(text: str) -> dict[str, float]:
+    """Names and weights of losses.
+
+    >>> read_losses("contrastive=1,identity=0.3")
+    {'contrastive': 1.0, 'identity': 0.3}
+    """
+    try:
+        weights = {name.strip(): float(weight) for name, weight in (part.split("=") for part in text.split(","))}
+    except ValueError as error:
+        raise Refused(f"--losses {text}: give NAME=WEIGHT,… such as identity=1,triplet=1") from error
+    unknown = [name for name in weights if name not in NAMES]
+    if unknown:
+        raise Refused(f"--losses {text}: there is no loss {unknown[0]}; there are {', '.join(NAMES)}")
+    if any(weight <= 0 for weight in weights.values()):
+        raise Refused(f"--losses {text}: every weight must be above 0; leave out a loss that is not wanted")
+    return weights
+
+
+def read_sizes(text: str) -> list[tuple[float, int, int]]:
+    """Shares of the training and the sizes until then: (share, height, width), ascending.
+
+    >>> read_sizes("0.3@32x16,0.6@64x32")
+    [(0.3, 32, 16), (0.6, 64, 32)]
+    """
+    stages = []
+    for part in filter(None, text.split(",")):
+        try:
+            share, size = part.split("@")
+            height, width = size.split("x")
+            stages.append((float(share), int(height), int(width)))
+        except ValueError as error:
+            raise Refused(f"--resize {text}: give SHARE@HEIGHTxWIDTH,… such as 0.5@64x32") from error
+    shares = [share for share, _, _ in stages]
+    if shares != sorted(set(shares)) or not all(0 < share < 1 for share in shares):
+        raise Refused(f"--resize {text}: the shares must rise and lie between 0 and 1")
+    if any(height < 16 or width < 16 for _, height, width in stages):
+        raise Refused(f"--resize {text}: at least 16x16 pixels are needed")
+    return stages
+
+
+def size_at(flags: Flags, step: int) -> tuple[int, int]:
+    """Height and width of the pictures in a step: progressive resizing (Howard, DAWNBench 2018).
+
+    >>> [size_at(Flags(steps=4, resize="0.5@64x32"), step) for step in range(4)]
+    [(64, 32), (64, 32), (128, 64), (128, 64)]
+    """
+    for share, height, width in read_sizes(flags.resize):
+        if step < share * flags.steps:
+            return height, width
+    return flags.height, flags.width
+
+
+def take_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a Typer command one option for each field of Flags but `data`, which it receives by name."""
+    hints = typing.get_type_hints(Flags)
+    own = [
+        one for one in inspect.signature(command, eval_str=True).parameters.values() if one.kind is not one.VAR_KEYWORD
+    ]
+    options = [
+        inspect.Parameter(
+            one.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=one.default,
+            annotation=Annotated[hints[one.name], typer.Option(*names_of(one.name), help=one.metadata["help"])],
+        )
+        for one in fields(Flags)
+        if one.name != "data"
+    ]
+    command.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]  # what Typer reads
+    return command
+
+
+def names_of(name: str) -> list[str]:
+    """What an option is called where the field's name does not say it."""
+    return ["--from"] if name == "start" else []
+
+
+def merge_flags(data: str, given: dict[str, Any], told: set[str], before: dict[str, Any]) -> Flags:
+    """Flags for a resumed run: those `told` on the command line, the others as the run had them."""
+    known = {one.name for one in fields(Flags)}
+    kept = {name: value for name, value in before.items() if name in known and name not in told | {"data"}}
+    return Flags(**{**given, **kept, "data": data})
+
+
+def list_flags(flags: Flags) -> dict[str, Any]:
+    """The flags as run.json holds them."""
+    return asdict(flags)

@@ -1,0 +1,225 @@
+"""What a training learns from and is judged by: pictures of a folder, or synthetic people drawn on the fly."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from models.batches import Batches, Shape
+from models.data.augment import PRESETS
+from models.data.images import load
+from models.data.loader import DiskBatches
+from models.data.reading import read_set
+from models.data.sample import PictureSet, Sample
+from models.errors import Refused
+from models.evaluation.metrics import Scores, score
+from models.network import Extractor
+from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
+from models.people.style import HELD_OUT, STREET, Style
+from models.training.flags import PEOPLE, Flags
+from service.images.preprocess import resize
+
+VALIDATION_SEED = 500_000
+SEEN_PICTURES = 6  # of each training identity that the training score is made of
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationSet:
+    """Pictures to judge by, already in the network's size."""
+
+    name: str
+    query: list[Picture]
+    gallery: list[Picture]
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Batches by step, the number of identities in them, and what to judge by: people in training, and unseen ones."""
+
+    batches: Dataset[tuple[Tensor, Tensor]]
+    identities: int
+    train: ValidationSet
+    validation: list[ValidationSet]
+    chosen_on: tuple[str, ...] = ()  # names of the validation sets whose mean chooses the best checkpoint
+
+
+def gather(flags: Flags, judged: bool = True) -> Material:
+    """Read or draw it all; without `judged` only what is learned from. Refused for data that cannot be trained on."""
+    material = draw_people(flags, judged) if flags.data == PEOPLE else read_folder(flags, judged)
+    if not judged:
+        return material
+    names = [one_set.name for one_set in material.validation]
+    asked = tuple(filter(None, flags.choose_on.split(",")))
+    for name in asked:
+        if name not in names:
+            raise Refused(f"--choose-on {name}: no such validation set; there are {', '.join(names)}")
+    return replace(material, chosen_on=asked or material.chosen_on or tuple(names))
+
+
+def draw_people(flags: Flags, judged: bool) -> Material:
+    """Synthetic people; validated on others, of the same style and of those that no training draws from."""
+    if flags.identities < flags.people:
+        raise Refused(f"--identities {flags.identities}: fewer than the {flags.people} of a batch; lower --people")
+    cut_outs = draw_cut_outs(flags.seed, flags.identities, flags.views, STREET, workers=flags.threads)
+    scenes = draw_scenes(flags.seed, flags.scenes, STREET)
+    shape = Shape(flags.people, flags.pictures, flags.height, flags.width)
+    batches = Batches(cut_outs, scenes, shape, flags.steps * flags.accumulate, flags.seed)
+    if not judged:
+        return Material(batches, flags.identities, ValidationSet("train", [], []), [])
+    watched = flags.watched or 200
+    seen = draw_set("train", STREET, flags, flags.seed, min(watched, flags.identities))
+    unseen = [draw_set(style.name, style, flags, VALIDATION_SEED, watched) for style in (STREET, *HELD_OUT)]
+    others = read_others(flags)
+    foreign = (*(style.name for style in HELD_OUT), *(one_set.name for one_set in others))
+    return Material(batches, flags.identities, seen, [*unseen, *others], foreign)
+
+
+def draw_set(name: str, style: Style, flags: Flags, seed: int, people: int) -> ValidationSet:
+    """Synthetic people at three cameras; queries come from the first."""
+    drawn = tqdm(
+        draw_pictures(seed, people, 3, 1, style),
+        total=people * 3,
+        desc=f"drawing people to judge by, {name}",
+        disable=None,
+    )
+    pictures = [Picture(resize(one.image, flags.height, flags.width), one.identity, one.camera) for one in drawn]
+    return ValidationSet(name, [one for one in pictures if one.camera == 0], pictures)
+
+
+def read_folder(flags: Flags, judged: bool) -> Material:
+    """The training part of a folder; validated on its query and gallery, and on other folders."""
+    pictures = read_set(Path(flags.data), flags.layout, share=flags.hold_out, seed=flags.seed, evaluation=False)
+    identities = sorted({one.identity for one in pictures.train})
+    if len(identities) < flags.people:
+        raise Refused(
+            f"{flags.data}: {len(identities)} identities to train on, fewer than the {flags.people} of a batch; "
+            f"give --people {max(2, len(identities))} or more identities"
+        )
+    batches = DiskBatches(
+        pictures.train,
+        people=flags.people,
+        pictures=flags.pictures,
+        height=flags.height,
+        width=flags.width,
+        steps=flags.steps * flags.accumulate,
+        seed=flags.seed,
+        augmentation=PRESETS[flags.augment],
+        calm=flags.calm,
+        ramp=flags.ramp,
+    )
+    if not judged:
+        return Material(batches, len(identities), ValidationSet("train", [], []), [])
+    seen = choose(flags, identities)
+    few = [one for identity in seen for one in [s for s in pictures.train if s.identity == identity][:SEEN_PICTURES]]
+    shown = load_all(flags, separate(few), "train")
+    train = ValidationSet("train", shown, shown)
+    own = [read_part(flags, pictures, "validation")] if pictures.gallery else []
+    validation = [*own, *read_others(flags)]
+    if not validation:
+        raise Refused(f"{flags.data}: has no queries and gallery to validate on; name a folder by --validate")
+    return Material(batches, len(identities), train, validation)
+
+
+def read_others(flags: Flags) -> list[ValidationSet]:
+    """The validation sets of --validate, named as their folders."""
+    folders = [Path(text) for text in flags.validate.split(",") if text]
+    return [read_part(flags, read_set(folder, share=1.0, training=False), folder.name) for folder in folders]
+
+
+def read_part(flags: Flags, pictures: PictureSet, name: str) -> ValidationSet:
+    """Queries and gallery of `watched` identities of a set that has both."""
+    asked = pictures.query or pictures.gallery  # nobody is a query where all pictures are of one camera
+    both = {one.identity for one in asked} & {one.identity for one in pictures.gallery}
+    kept = set(choose(flags, sorted(identity for identity in both if identity > 0)))
+    query, gallery = ([one for one in part if one.identity in kept] for part in (asked, pictures.gallery))
+    shown = load_all(flags, separate([*query, *gallery]), name)
+    return ValidationSet(name, shown[: len(query)], shown[len(query) :])
+
+
+def choose(flags: Flags, identities: list[int]) -> list[int]:
+    """`watched` of the identities, by the seed; all of them for 0."""
+    if not flags.watched or len(identities) <= flags.watched:
+        return identities
+    rng = np.random.default_rng((flags.seed, 7))
+    return sorted(int(one) for one in rng.choice(identities, flags.watched, replace=False))
+
+
+def load_all(flags: Flags, samples: list[Sample], name: str) -> list[Picture]:
+    """Decoded pictures in the network's size."""
+    bar = tqdm(samples, desc=f"reading pictures to judge by, {name}", disable=None)
+    return [Picture(resize(load(one.path), flags.height, flags.width), one.identity, one.camera) for one in bar]
+
+
+def separate(samples: list[Sample]) -> list[Sample]:
+    """The samples; where nobody was seen by two cameras, each picture as from its own, so that others can be found."""
+    cameras: dict[int, set[int]] = {}
+    for one in samples:
+        cameras.setdefault(one.identity, set()).add(one.camera)
+    if any(len(seen) > 1 for seen in cameras.values()):
+        return samples
+    paths = {path: k for k, path in enumerate(dict.fromkeys(one.path for one in samples))}
+    return [replace(one, camera=paths[one.path]) for one in samples]
+
+
+def load_batches(flags: Flags, material: Material, first: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches from step `first` on. Their making draws nothing from the generators that training uses.
+
+    What a worker process refuses is refused here in its own words.
+    """
+    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
+        material.batches,
+        batch_size=None,
+        sampler=range(first * flags.accumulate, flags.steps * flags.accumulate),
+        num_workers=flags.drawers,
+        prefetch_factor=4 if flags.drawers else None,
+        pin_memory=flags.device == "cuda",
+        worker_init_fn=leave_interrupts,
+        generator=torch.Generator().manual_seed(flags.seed),
+    )
+    try:
+        yield from loader
+    except Refused as refused:  # the loader puts the worker's traceback before what it said
+        raise Refused(str(refused).strip().rpartition("Refused: ")[2]) from None
+
+
+def leave_interrupts(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; only the training itself answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def judge_set(network: Extractor, one_set: ValidationSet, device: str, batch: int = 64) -> Scores:
+    """Cosine, Market rule. Raises Refused when no query has a picture to be found on another camera."""
+    query, gallery = (
+        describe(network, [one.image for one in part], device, batch) for part in (one_set.query, one_set.gallery)
+    )
+    if not (np.isfinite(query).all() and np.isfinite(gallery).all()):
+        raise Refused(f"validation set {one_set.name}: the network gives NaN or infinity; lower --rate")
+    labels: list[NDArray[np.int64]] = [
+        np.array([getattr(one, what) for one in part], np.int64)
+        for part in (one_set.query, one_set.gallery)
+        for what in ("identity", "camera")
+    ]
+    try:
+        return score(1 - query @ gallery.T, *labels)
+    except ValueError as error:
+        raise Refused(f"validation set {one_set.name}: {error}") from error
+
+
+def describe(network: Extractor, images: list[Any], device: str, batch: int = 64) -> NDArray[np.float32]:
+    """Unit vectors (n, dim) of images that have the network's size, in evaluation mode."""
+    network.eval()
+    with torch.inference_mode():
+        parts = [
+            network(torch.from_numpy(np.stack(images[k : k + batch])).to(device)).float().cpu()
+            for k in range(0, len(images), batch)
+        ]
+    vectors: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
+    return vectors

@@ -1,0 +1,83 @@
+"""The model card says what the files of a run, its evaluations and its thresholds say."""
+
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.errors import Refused
+from models.evaluation.card import card, describe_architecture, describe_learning
+from models.evaluation.thresholds import Threshold
+from service.embedding.manifest import read_manifest
+
+DEFAULT = Path(__file__).parents[3] / "models" / "default"
+FLAGS = {"identities": 900, "views": 8, "people": 16, "pictures": 4, "seed": 5, "losses": "triplet=1,identity=0.5"}
+ARCHITECTURE = {"backbone": "mobilenetv2-x1.0", "pooling": "gem", "standardise": "imagenet"}
+RUN = {
+    "flags": FLAGS, "architecture": ARCHITECTURE, "parameters": 1_234_567, "seconds": 600.0,
+    "scores": [[10, "street", 0.1, 0.2, 0.3]],
+}  # fmt: skip
+FIGURES = {
+    "model": "reid-default", "data": "set A", "in_words": "plain cosine", "mean_ap": 0.4567, "mean_inp": 0.1,
+    "cmc": {"1": 0.5, "5": 0.7}, "queries": 321, "command": "python -m models evaluate models/default A",
+}  # fmt: skip
+
+
+def write(path: Path, content: dict[str, Any]) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def prepare(folder: Path, **changed: Any) -> dict[str, Any]:
+    """The files that a card is made from."""
+    (folder / "run").mkdir()
+    model = Path(shutil.copytree(DEFAULT, folder / "model"))
+    write(folder / "run" / "run.json", RUN)
+    stated = read_manifest(DEFAULT).thresholds
+    made = [
+        Threshold(stated.gallery, stated.fpir_match, 0.8, 0.75, 0.85, 0.61, 0.6, 0.62, 10_000, 10_000),
+        Threshold(1_000, 0.001, 0.91, 0.9, 0.92, 0.33, 0.31, 0.35, 10_000, 10_000),
+    ]
+    by_size = {"command": "python -m models thresholds models/default", "thresholds": [asdict(one) for one in made]}
+    figures, table = write(folder / "a.json", FIGURES | changed), write(folder / "t.json", by_size)
+    return {"model": model, "run": folder / "run", "evaluation": [figures], "thresholds": table}
+
+
+def test_every_figure_stands_in_it_with_its_command(tmp_path: Path) -> None:
+    files = prepare(tmp_path)
+    card(**files)
+    text = (files["model"] / "MODEL_CARD.md").read_text()
+    stated = read_manifest(DEFAULT).thresholds
+    for line in (
+        "| set A | reid-default | plain cosine | 0.457 | 0.500 | 0.700 | 0.100 | 321 |",
+        "python -m models evaluate models/default A\npython -m models thresholds models/default\n",
+        "| 1,000 | 0.1% | 0.910 | 0.900 … 0.920 | 33.0% | 31.0% … 35.0% |",
+        f"| match | {stated.match:.3f} | {stated.fpir_match:.1%} | 61.0% |",
+        f"| possible | {stated.possible:.3f} | {stated.fpir_possible:.1%} | – |",
+        "from 10,000\nrendered enrolled people and 10,000 rendered strangers",
+        "640 pictures in 10 steps",
+        "1,234,567 parameters",
+        "MobileNetV2 (Sandler et al., CVPR 2018)",
+    ):
+        assert line in text
+    assert not list(files["model"].glob("*.part"))
+
+
+def test_a_file_without_its_figures_is_refused_and_the_old_card_stays(tmp_path: Path) -> None:
+    files = prepare(tmp_path, cmc={})
+    with pytest.raises(Refused, match="is missing in a file of another version"):
+        card(**files)
+    assert (files["model"] / "MODEL_CARD.md").read_text() == (DEFAULT / "MODEL_CARD.md").read_text()
+    (tmp_path / "t.json").write_text("[")
+    with pytest.raises(Refused, match=r"t\.json cannot be read as JSON"):
+        card(**files)
+
+
+def test_network_and_losses_are_told_as_they_were_chosen() -> None:
+    assert "generalised means" in describe_architecture(ARCHITECTURE)
+    assert "4 horizontal stripes" in describe_architecture({})
+    assert "batch-hard triplet loss (Hermans et al., 2017) × 1 and the identity loss" in describe_learning(FLAGS)
+    assert "from given weights" in describe_learning(FLAGS | {"weights": "w.pth"})

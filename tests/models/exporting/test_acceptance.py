@@ -1,0 +1,124 @@
+"""Figures on a given set are those of the protocol, and thresholds say what they rest on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.data.images import load
+from models.data.sample import Sample
+from models.errors import Refused
+from models.evaluation.evaluate import describe_by, judge
+from models.evaluation.histogram import describe_colours
+from models.exporting.acceptance import (
+    Exam,
+    accept,
+    embed,
+    examine,
+    measure_thresholds,
+    precisions,
+    read_exam,
+    threshold,
+)
+from models.people.crowd import Picture
+from service.embedding.onnx_model import OnnxModel
+from tests.models.foreign import draw_set
+
+FOLDER = Path(__file__).parents[3] / "models" / "default"
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_set(tmp_path_factory.mktemp("acceptance") / "people", identities=30)
+
+
+def samples(*rows: tuple[int, int]) -> tuple[Sample, ...]:
+    return tuple(Sample(Path(f"{identity}_{camera}.png"), identity, camera) for identity, camera in rows)
+
+
+def test_the_figures_are_those_of_the_evaluation(people: Path) -> None:
+    exam = read_exam(people)
+    vectors = embed(describe_colours, exam, "histogram")
+    mine = examine(exam, vectors)
+    pictures = [Picture(load(one.path), one.identity, one.camera) for one in exam.samples]
+    theirs = judge(describe_colours, pictures, query_camera=None)
+    assert (mine.mean_ap, mine.rank(1), mine.queries) == (theirs.mean_ap, theirs.rank(1), 60)
+    assert precisions(exam, vectors).mean() == pytest.approx(mine.mean_ap)
+
+
+def test_real_vehicles_are_judged_as_in_the_evaluation(vehicles: Path) -> None:
+    model = OnnxModel(FOLDER, provider="cpu", threads=1)
+    exam = read_exam(vehicles)
+    scores = examine(exam, embed(describe_by(model), exam, "default"))
+    baseline = examine(exam, embed(describe_colours, exam, "histogram"))
+    assert scores.queries == 120
+    assert accept(exam, scores, baseline, at_least=0.1).mean_ap == pytest.approx(scores.mean_ap, abs=1e-4)
+
+
+def test_too_low_a_figure_is_refused_and_so_is_one_that_colours_alone_reach(people: Path) -> None:
+    exam = read_exam(people)
+    colours = examine(exam, embed(describe_colours, exam, "histogram"))
+    noise = np.random.default_rng(0).normal(size=(len(exam.samples), 8)).astype(np.float32)
+    poor = examine(exam, noise / np.linalg.norm(noise, axis=1, keepdims=True))
+    with pytest.raises(Refused, match=r"mAP 0\.900 is asked for"):
+        accept(exam, poor, colours, at_least=0.9)
+    with pytest.raises(Refused, match=f"histogram of colours has mAP {colours.mean_ap:.3f}"):
+        accept(exam, poor, colours, at_least=0.0)
+
+
+def test_a_part_has_whole_people_of_two_cameras_and_no_junk() -> None:
+    exam = Exam(
+        "all", samples((1, 1), (2, 1), (3, 1)), samples((1, 1), (1, 2), (2, 1), (2, 3), (3, 1), (-1, 2), (0, 2), (0, 3))
+    )
+    assert [one.identity for one in exam.part(100).samples] == [1, 1, 2, 2]
+    part = Exam("many", *[samples(*[(k, camera) for k in range(1, 100) for camera in (1, 2)])] * 2).part(20)
+    assert len(part.samples) == 20
+    assert len({one.identity for one in part.samples}) == 10
+
+
+def test_a_set_without_two_people_on_two_cameras_is_refused(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "people", identities=3)
+    for name in ("0001_c2.png", "0002_c2.png"):
+        (folder / name).unlink()
+    with pytest.raises(Refused, match="at least 2 such identities"):
+        read_exam(folder)
+    (folder / "0000_c2.png").unlink()
+    with pytest.raises(Refused):
+        read_exam(folder)
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    folder = draw_set(tmp_path / "people", identities=3)
+    (folder / "0001_c2.png").write_bytes(b"no picture")
+    with pytest.raises(Refused, match=r"0001_c2\.png"):
+        embed(describe_colours, read_exam(folder), "histogram")
+
+
+def test_thresholds_of_many_are_measured_and_hold_on_others() -> None:
+    rng = np.random.default_rng(0)
+    strangers = np.sort(rng.normal(0.4, 0.1, 1000))
+    for fpir in (0.01, 0.1):
+        value, told = threshold(strangers, fpir)
+        assert told == "is measured"
+        assert (strangers >= value).mean() == pytest.approx(fpir, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("count", "fpir", "word"), [(500, 0.01, "upper bound"), (60, 0.1, "upper bound"), (60, 0.01, "guess")]
+)
+def test_thresholds_of_few_err_to_the_side_of_unknown(count: int, fpir: float, word: str) -> None:
+    rng = np.random.default_rng(1)
+    truth = np.quantile(rng.normal(0.4, 0.1, 1_000_000), 1 - fpir)
+    found = [threshold(np.sort(rng.normal(0.4, 0.1, count)), fpir) for _ in range(200)]
+    assert all(word in told and "too few" in told for _, told in found)
+    assert np.mean([value >= truth for value, _ in found]) >= 0.92
+
+
+def test_thresholds_are_of_each_person_as_a_stranger_to_the_others() -> None:
+    exam = Exam("two each", *[samples(*[(k, camera) for k in range(1, 5) for camera in (1, 2)])] * 2)
+    vectors = np.repeat(np.eye(4, dtype=np.float32), 2, axis=0)
+    found = measure_thresholds(exam, vectors)
+    assert (found.identities, found.gallery) == (4, 3)
+    assert found.match == found.possible == pytest.approx(0.5), "halfway between strangers, at 0, and 1"
+    assert "4 identities of two each" in found.made_from
+    assert "too few by far" in found.made_from

@@ -1,0 +1,264 @@
+"""Export: what ONNX Runtime gives is what PyTorch gives, in any batch, or there is no folder."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from models.__main__ import app
+from models.errors import Refused
+from models.exporting.acceptance import Exam, embed, examine, read_exam
+from models.exporting.export import (
+    ExportRefused,
+    check_agreement,
+    check_batches,
+    check_loss,
+    choose_images,
+    trace,
+    write_onnx,
+)
+from models.exporting.folder import write_folder
+from models.exporting.quantise import to_fp16, to_int8
+from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
+from models.network import Architecture, Extractor
+from models.runs import Record, pack, write_record, write_whole
+from service.embedding.manifest import Thresholds
+from service.embedding.onnx_model import OnnxModel
+from tests.models.foreign import draw_set
+
+SMALL = Architecture(dim=64, height=64, width=32)
+THRESHOLDS = Thresholds(
+    match=0.7, possible=0.5, identities=10, gallery=9, fpir_match=0.01, fpir_possible=0.1, made_from="a test"
+)
+
+
+def untrained(seed: int = 0, architecture: Architecture = SMALL) -> Extractor:
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    return Extractor(architecture).eval()
+
+
+@pytest.fixture(scope="module")
+def graph() -> bytes:
+    return trace(untrained())
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_set(tmp_path_factory.mktemp("export") / "people", identities=20)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "my run"
+    folder.mkdir()
+    record = Record(
+        flags={}, architecture=SMALL.to_json(), identities=10, parameters=1, commit="c0ffee", environment={}
+    )
+    write_record(folder, record)
+    write_whole(folder / "best.pt", pack(untrained().state_dict()))
+    return folder
+
+
+def export(*arguments: object) -> "tuple[int, str, Exception | None]":
+    done = CliRunner().invoke(app, ["export", *map(str, arguments)])
+    return done.exit_code, done.output, done.exception
+
+
+def test_onnx_agrees_with_pytorch_on_real_pictures_in_batches_of_1_7_and_32(graph: bytes, vehicles: Path) -> None:
+    images = choose_images(read_exam(vehicles), 32, untrained())
+    assert images.shape == (32, 64, 32, 3)
+    assert len(np.unique(images.reshape(32, -1), axis=0)) == 32
+    assert check_agreement(untrained(), graph, images) >= AGREEMENT
+
+
+def test_the_graph_takes_bytes_and_gives_unit_vectors_in_a_recent_opset(graph: bytes) -> None:
+    session = open_graph(graph)
+    (put,), (got,) = session.get_inputs(), session.get_outputs()
+    assert (put.name, put.type, put.shape[1:]) == ("images", "tensor(uint8)", [64, 32, 3])
+    assert (got.name, got.type, got.shape[1:]) == ("vectors", "tensor(float)", [64])
+    assert isinstance(put.shape[0], str)
+    assert isinstance(got.shape[0], str)
+    assert onnx.load_from_string(graph).opset_import[0].version >= 17
+    images = np.random.default_rng(1).integers(0, 256, (3, 64, 32, 3), dtype=np.uint8)
+    assert np.linalg.norm(run(session, images), axis=1) == pytest.approx(np.ones(3), abs=1e-5)
+
+
+def test_a_graph_that_gives_other_vectors_is_refused(graph: bytes) -> None:
+    other = untrained(seed=1)
+    with pytest.raises(ExportRefused, match="cosine"):
+        check_agreement(other, graph, choose_images(None, 32, other))
+
+
+def test_a_network_that_gives_nan_is_refused(graph: bytes) -> None:
+    network = untrained()
+    with torch.no_grad():
+        next(network.project.parameters()).fill_(float("nan"))
+    with pytest.raises(ExportRefused, match="cosine"):
+        check_agreement(network, graph, choose_images(None, 32, network))
+
+
+def test_a_written_folder_is_one_the_service_accepts_and_an_existing_one_is_kept(graph: bytes, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "mine"
+    manifest = write_folder(folder, graph, name="mine", thresholds=THRESHOLDS)
+    model = OnnxModel(folder, provider="cpu", threads=1)
+    assert model.manifest == manifest
+    assert (manifest.input.height, manifest.input.width, manifest.output.dim) == (64, 32, 64)
+    image = np.random.default_rng(2).integers(0, 256, (192, 80, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        expected = untrained()(torch.from_numpy(prepare([image], (64, 32)))).numpy()
+    assert least_cosine(model.run(model.prepare(image)[None]), expected) >= AGREEMENT
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(Refused, match="is there already"):
+        write_folder(folder, graph, name="other", thresholds=THRESHOLDS)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert [file.name for file in folder.parent.iterdir()] == ["mine"]
+
+
+def test_a_folder_that_the_service_would_not_accept_is_not_written(graph: bytes, tmp_path: Path) -> None:
+    with pytest.raises(Refused):
+        write_folder(tmp_path / "mine", b"no graph", name="mine", thresholds=THRESHOLDS)
+    with pytest.raises(Refused, match="would not accept"):
+        write_folder(tmp_path / "mine", graph, name="Not A Name", thresholds=THRESHOLDS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_architecture_is_exported_in_its_own_size(tmp_path: Path) -> None:
+    network = untrained(architecture=Architecture("osnet-ain-x0.25", "gem", dim=48, height=96, width=32))
+    images = choose_images(None, 32, network)
+    assert images.shape == (32, 96, 32, 3)
+    write_onnx(network, tmp_path / "model.onnx")
+    assert check_agreement(network, (tmp_path / "model.onnx").read_bytes(), images) >= AGREEMENT
+    assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_fp16_and_int8_stay_near_fp32_alone_and_in_batches(graph: bytes, people: Path) -> None:
+    exam = read_exam(people)
+    images = choose_images(exam, 32, untrained())
+    whole = run(open_graph(graph), images)
+    assert np.isfinite(whole).all()
+    halved, eighth = to_fp16(graph), to_int8(graph, images)
+    assert least_cosine(run(open_graph(halved), images), whole) > 0.999
+    assert len(halved) < 0.75 * len(graph)
+    small = open_graph(eighth)
+    assert least_cosine(run(small, images), whole) > 0.9
+    assert check_batches(halved, images) >= AGREEMENT
+    assert check_batches(eighth, images) >= 0.999
+    for shrunk in (halved, eighth):
+        vectors = run(open_graph(shrunk), images)
+        assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(32), abs=1e-5)
+    kinds = {node.op_type for node in onnx.load_from_string(eighth).graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    assert to_int8(graph, images) == eighth
+
+
+def test_powers_of_large_numbers_are_not_too_much_for_fp16() -> None:
+    nodes = [
+        onnx.helper.make_node("Cast", ["images"], ["floats"], to=1),
+        onnx.helper.make_node("Transpose", ["floats"], ["turned"], perm=[0, 3, 1, 2]),
+        onnx.helper.make_node("Conv", ["turned", "first"], ["maps"]),
+        onnx.helper.make_node("Pow", ["maps", "three"], ["cubes"]),
+        onnx.helper.make_node("ReduceMean", ["cubes", "places"], ["pooled"]),
+        onnx.helper.make_node("Pow", ["pooled", "third"], ["means"]),
+        onnx.helper.make_node("Conv", ["means", "first"], ["last"]),
+        onnx.helper.make_node("Flatten", ["last"], ["vectors"]),
+    ]
+    for node in nodes:
+        node.name = node.output[0]
+    weights = {
+        "first": np.eye(3, dtype=np.float32)[:, :, None, None],
+        "three": np.float32(3),
+        "third": np.float32(1 / 3),
+    }
+    weights["places"] = np.array([2, 3])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            nodes, "gem", [onnx.helper.make_tensor_value_info("images", 2, ["N", 4, 4, 3])],
+            [onnx.helper.make_tensor_value_info("vectors", 1, ["N", 3])],
+            [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
+        ),
+        opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10,
+    )  # fmt: skip
+    images = np.full((1, 4, 4, 3), (255, 100, 50), np.uint8)
+    halved = to_fp16(model.SerializeToString())
+    assert run(open_graph(halved), images) == pytest.approx(np.array([[255, 100, 50]]), rel=2e-3)
+    assert any(one.data_type == 10 for one in onnx.load_from_string(halved).graph.initializer)
+
+
+def test_a_flat_white_picture_is_not_too_much_for_fp16(graph: bytes) -> None:
+    checks = np.zeros((1, 64, 32, 3), np.uint8)
+    checks[:, ::2] = 255
+    plain = np.full((1, 64, 32, 3), 255, np.uint8)
+    images = np.concatenate([checks, plain])
+    assert run(open_graph(to_fp16(graph)), images) == pytest.approx(run(open_graph(graph), images), abs=1e-3)
+
+
+def test_a_precision_that_costs_retrieval_is_refused_with_both_figures(graph: bytes, people: Path) -> None:
+    exam = read_exam(people)
+    good = examine(exam, embed(describe_by_graph(open_graph(graph)), exam, "fp32"))
+    bad = examine(exam, embed(lambda images: np.eye(64, dtype=np.float32)[[0] * len(images)], exam, "constant"))
+    with pytest.raises(Refused, match=rf"int8 has mAP {bad.mean_ap:.4f}, fp32 {good.mean_ap:.4f}"):
+        check_loss("int8", good, bad, 0.01)
+    assert check_loss("int8", good, bad, 1) is bad
+    assert check_loss("int8", bad, good, 0) is good
+
+
+def test_a_run_is_exported_with_its_origin_in_the_file(
+    run_folder: Path, graph: bytes, people: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "mine"
+    status, told, _ = export(run_folder, "--out", out, "--data", people, "--share", 1)
+    assert status == 0, told
+    manifest = OnnxModel(out, provider="cpu", threads=1).manifest
+    assert (manifest.name, manifest.precision) == ("my-run", "fp32")
+    assert manifest.acceptance is not None
+    assert manifest.acceptance.queries == 40
+    assert "too few" in manifest.thresholds.made_from
+    props = {one.key: one.value for one in onnx.load(out / "model.onnx").metadata_props}
+    assert json.loads(props["reappear.architecture"]) == asdict(SMALL)
+    assert props["reappear.commit"] == "c0ffee"
+    assert props["reappear.mean_ap"] == str(manifest.acceptance.mean_ap)
+    model = onnx.load(out / "model.onnx")
+    del model.metadata_props[:]
+    assert model.SerializeToString() == graph, "the same weights give the same bytes"
+
+
+def test_an_int8_export_keeps_its_precision_in_the_manifest_or_is_refused(
+    run_folder: Path, people: Path, tmp_path: Path
+) -> None:
+    told = ("--out", tmp_path / "small", "--precision", "int8", "--data", people, "--share", 1)
+    status, output, _ = export(run_folder, *told, "--most-loss", 1)
+    assert status == 0, output
+    model = OnnxModel(tmp_path / "small", provider="cpu", threads=1)
+    assert model.manifest.precision == "int8"
+    props = {one.key: one.value for one in onnx.load(tmp_path / "small" / "model.onnx").metadata_props}
+    assert props["reappear.precision"] == "int8"
+
+
+def test_what_cannot_be_exported_is_said_before_anything_is_written(
+    run_folder: Path, people: Path, tmp_path: Path
+) -> None:
+    status, told, _ = export(run_folder, "--out", tmp_path / "new", "--precision", "int8")
+    assert (status, "--data" in told) == (2, True)
+    assert export(run_folder, "--out", tmp_path / "new", "--name", "No Name")[0] == 2
+    _, _, error = export(tmp_path / "nothing", "--out", tmp_path / "new")
+    assert isinstance(error, Refused)
+    _, _, error = export(run_folder, "--out", people)
+    assert isinstance(error, Refused)
+    assert "is there already" in str(error)
+    assert [one.name for one in tmp_path.iterdir()] == []
+
+
+def test_pictures_to_calibrate_by_come_from_training_where_there_are_any(people: Path) -> None:
+    exam = read_exam(people, share=0.5)
+    assert exam.train
+    held_out = {one.identity for one in exam.samples}
+    assert held_out.isdisjoint(one.identity for one in exam.train)
+    only = Exam("one", exam.query, exam.gallery, exam.train[:1])
+    images = choose_images(only, 5, untrained())
+    assert len(np.unique(images.reshape(5, -1), axis=0)) == 1

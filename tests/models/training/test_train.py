@@ -1,0 +1,225 @@
+"""Training, in miniature: exact resume, what is refused, what every flag does."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from typer.testing import CliRunner
+
+from models.__main__ import app
+from models.errors import Refused
+from models.people.style import HELD_OUT
+from models.runs import load_run, read_checkpoint, read_record
+from models.training.flags import Flags
+from models.training.train import Stopped, train
+from tests.models.tiny import TINY, make_folder
+
+SYNTHETIC = replace(TINY, steps=2, identities=4, views=2, scenes=2, watched=2, seed=5)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    """Whether all weights and statistics are the same bit for bit."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_twelve_steps_are_six_and_six_more_to_the_last_bit(people: Path, tmp_path: Path) -> None:
+    flags = replace(
+        TINY, data=str(people), steps=12, note_every=4, average=0.9, accumulate=2, erase=0.5, resize="0.3@32x32",
+        losses="identity=1,triplet=1,center=0.01", freeze_steps=2,
+    )  # fmt: skip
+    straight = train(flags, tmp_path / "straight")
+    train(flags, tmp_path / "parts", until=6)
+    resumed = train(flags, tmp_path / "parts", resume=True)
+    assert same(straight, resumed)
+    ends = [read_checkpoint(tmp_path / name) for name in ("straight", "parts")]
+    assert all(torch.equal(ends[0].network[name], ends[1].network[name]) for name in ends[0].network)
+    assert ends[0].record["losses"] == ends[1].record["losses"]
+    assert ends[0].record["scores"] == ends[1].record["scores"]
+    assert not all(torch.equal(ends[0].network[name], value) for name, value in straight.state_dict().items())
+
+
+def test_synthetic_people_are_drawn_on_the_fly_and_validated_in_styles_that_are_not_theirs(tmp_path: Path) -> None:
+    first, again = train(SYNTHETIC, tmp_path / "first"), train(SYNTHETIC, tmp_path / "again")
+    assert same(first, again)
+    record = read_record(tmp_path / "first")
+    foreign = [style.name for style in HELD_OUT]
+    assert [name for _, name, *_ in record.scores] == ["train", "street", *foreign]
+    scores = [mean_ap for _, name, mean_ap, *_ in record.scores if name in foreign]
+    assert record.best["set"] == ",".join(foreign)
+    assert record.best["value"] == pytest.approx(sum(scores) / len(scores), abs=1e-4)
+
+
+def test_a_run_holds_all_that_is_promised(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert {"last.pt", "best.pt", "run.json", "curves.png", "tensorboard", "report.html"} <= names
+    assert not [name for name in names if name.endswith(".part")]
+    record = json.loads((run / "run.json").read_text())
+    assert record["flags"]["seed"] == TINY.seed
+    assert record["architecture"]["height"] == 64
+    assert record["identities"] == 6
+    assert record["environment"]["torch"] == torch.__version__
+    assert [(step, name) for step, name, *_ in record["scores"]] == [
+        (2, "train"), (2, "validation"), (4, "train"), (4, "validation")
+    ]  # fmt: skip
+    assert record["seconds"] > 0
+
+
+def test_the_best_checkpoint_is_chosen_by_the_metric_and_set_asked_for(people: Path, tmp_path: Path) -> None:
+    other = make_folder(tmp_path / "elsewhere", people=5)
+    flags = replace(TINY, data=str(people), validate=str(other), choose_by="mINP", choose_on="elsewhere")
+    train(flags, tmp_path / "run")
+    record = read_record(tmp_path / "run")
+    values = {step: minp for step, name, _, _, minp in record.scores if name == "elsewhere"}
+    assert (record.best["metric"], record.best["set"]) == ("mINP", "elsewhere")
+    assert record.best["value"] == pytest.approx(max(values.values()), abs=1e-4)
+
+
+def test_a_validation_set_that_is_not_there_is_refused(people: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"--choose-on nowhere.*validation"):
+        train(replace(TINY, data=str(people), choose_on="nowhere"), tmp_path / "run")
+
+
+def test_a_loss_that_is_not_finite_is_refused_and_the_last_checkpoint_kept(people: Path, tmp_path: Path) -> None:
+    flags = replace(TINY, data=str(people), rate=1e25, optimiser="sgd", note_every=8, steps=8, warm_up=0)
+    train(flags, tmp_path / "run", until=1)
+    before = (tmp_path / "run" / "last.pt").read_bytes()
+    with pytest.raises(Refused, match=r"the loss is nan at step \d .*identity nan.*lower --rate"):
+        train(flags, tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "last.pt").read_bytes() == before
+    assert not list((tmp_path / "run").glob("*.part"))
+
+
+def test_a_network_that_gives_no_numbers_is_refused_in_validation(people: Path, tmp_path: Path) -> None:
+    flags = replace(TINY, data=str(people), rate=1e30, optimiser="sgd", note_every=1, warm_up=0)
+    with pytest.raises(Refused, match=r"NaN or infinity.*lower --rate"):
+        train(flags, tmp_path / "run")
+    assert not (tmp_path / "run" / "best.pt").exists()
+
+
+@contextmanager
+def interrupted(folder: Path) -> Iterator[None]:
+    """Ctrl-C as soon as the loop runs."""
+
+    def press() -> None:
+        while not list(folder.glob("tensorboard/*")):
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(people: Path, tmp_path: Path) -> None:
+    flags = replace(TINY, data=str(people), steps=100_000, note_every=100_000)
+    with interrupted(tmp_path / "run"), pytest.raises(Stopped, match=r"stopped after step \d+ of 100000.*--resume"):
+        train(flags, tmp_path / "run")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    done = read_checkpoint(tmp_path / "run").step
+    train(flags, tmp_path / "run", resume=True, until=done + 1)
+    assert read_checkpoint(tmp_path / "run").step == done + 1
+
+
+def test_workers_make_the_same_batches_as_the_training_itself(people: Path, tmp_path: Path) -> None:
+    flags = replace(TINY, data=str(people), steps=2)
+    one = train(flags, tmp_path / "none")
+    other = train(replace(flags, drawers=1), tmp_path / "one")
+    assert same(one, other)
+
+
+def test_a_folder_with_a_run_is_refused_and_so_is_resuming_where_there_is_none(run: Path, tmp_path: Path) -> None:
+    flags = Flags(**read_record(run).flags)
+    with pytest.raises(Refused, match=r"holds a run already.*--resume"):
+        train(flags, run)
+    with pytest.raises(Refused, match="nothing to resume"):
+        train(flags, tmp_path, resume=True)
+
+
+def test_resuming_with_other_flags_is_refused_by_name(run: Path) -> None:
+    flags = Flags(**read_record(run).flags)
+    with pytest.raises(Refused, match=r"--rate 0\.001 \(now 0\.5\), .*seed"):
+        train(replace(flags, rate=0.5, seed=9), run, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": "/nowhere/at/all"}, "/nowhere/at/all"),
+        ({"people": 7}, "6 identities to train on, fewer than the 7 of a batch"),
+        ({"precision": "fp16"}, "bf16"),
+        ({"rate": 0.0}, "--rate 0.0"),
+        ({"losses": "identity"}, "NAME=WEIGHT"),
+        ({"losses": "identity=1,magic=1"}, "no loss magic"),
+        ({"resize": "64x32"}, "SHARE@HEIGHTxWIDTH"),
+        ({"resize": "0.5@64x32,0.4@32x32"}, "shares must rise"),
+        ({"average": 1.0}, "--average"),
+        ({"early_factor": 0.0}, "--early-factor"),
+        ({"steps": 0}, "--steps 0"),
+        ({"start": "/nowhere"}, "/nowhere"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_the_remedy(
+    change: dict[str, object], said: str, people: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused, match=said.replace("(", r"\(")):
+        train(replace(TINY, **{"data": str(people), **change}), tmp_path / "run")  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_picture_that_a_worker_cannot_read_is_named_in_one_line(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "pictures")
+    flags = replace(TINY, data=str(folder), drawers=1, hold_out=0.0, validate=str(make_folder(tmp_path / "others")))
+    (folder / "p03" / "c0_0.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    with pytest.raises(Refused, match=r"^[^\n]*p03/c0_0\.png[^\n]*$"):
+        train(replace(flags, steps=50, note_every=50, watched=2, seed=3), tmp_path / "run")
+
+
+def test_fine_tuning_starts_from_a_run_and_sizes_the_classifier_by_the_folder(run: Path, tmp_path: Path) -> None:
+    corrections = make_folder(tmp_path / "corrections", people=10, cameras=1, shots=3)
+    flags = replace(
+        TINY,
+        data=str(corrections),
+        start=str(run),
+        early_factor=0.1,
+        height=128,
+        dim=512,
+        rate=1e-9,
+        steps=1,
+        decay=0.0,
+    )
+    tuned = train(flags, tmp_path / "tuned")
+    assert tuned.architecture == load_run(run).architecture
+    assert read_record(tmp_path / "tuned").flags["height"] == 64
+    before, after = load_run(run).state_dict(), tuned.state_dict()
+    weights = [name for name, _ in tuned.named_parameters()]
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in weights)
+    assert read_checkpoint(tmp_path / "tuned").objective["classifier.weight"].shape == (8, 32)
+
+
+def test_the_command_trains_resumes_without_repeating_flags_and_reports(people: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "run")
+    flags = "--people 3 --pictures 2 --steps 4 --height 64 --width 32 --dim 32 --stripes 2 --threads 1 --drawers 0"
+    flags += " --note-every 2 --watched 4"
+    shell = CliRunner()
+    first = shell.invoke(app, ["train", str(people), "--out", out, *flags.split(), "--until", "1"])
+    assert first.exit_code == 0, first.output
+    assert read_checkpoint(tmp_path / "run").step == 1
+    other = shell.invoke(app, ["train", str(people), "--out", out, "--resume", "--dim", "64"])
+    assert isinstance(other.exception, Refused)
+    assert "--dim 32 (now 64)" in str(other.exception)
+    second = shell.invoke(app, ["train", str(people), "--out", out, "--resume"])
+    assert second.exit_code == 0, second.output
+    assert read_checkpoint(tmp_path / "run").step == 4
+    (tmp_path / "run" / "report.html").unlink()
+    assert shell.invoke(app, ["report", out]).exit_code == 0
+    assert (tmp_path / "run" / "report.html").exists()

@@ -1,0 +1,77 @@
+"""The search: every method, going on with what was left, and what mattered."""
+
+import doctest
+from dataclasses import replace
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+import models.training.tune
+from models.errors import Refused
+from models.training.tune import Axis, Method, count_done, measure_importances, open_study, read_axis, tune
+from tests.models.tiny import TINY
+
+QUICK = replace(TINY, steps=1, note_every=1)
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    assert doctest.testmod(models.training.tune).failed == 0
+
+
+def test_a_space_is_read_from_the_command_line() -> None:
+    assert read_axis("neck=true,false").choices == (True, False)
+    assert read_axis("warm-up=10..100") == Axis("warm_up", low=10, high=100, whole=True)
+    assert read_axis("warm-up=1..3").points() == (1, 2, 3)
+    assert read_axis("schedule=cosine,linear").choices == ("cosine", "linear")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["rate", "nothing=1,2", "rate=2..1", "rate=0..1:log", "schedule=a..b", "neck=maybe", "rate=1..2:cube", "data=a,b"],
+)
+def test_a_space_that_cannot_be_searched_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match=f"--try {text}"):
+        read_axis(text)
+
+
+def test_a_grid_is_tried_once_and_going_on_with_it_tries_nothing_again(people: Path, tmp_path: Path) -> None:
+    flags, axes = replace(QUICK, data=str(people)), [read_axis("smoothing=0,0.1"), read_axis("rate=1e-3,1e25")]
+    study = tune(flags, axes, tmp_path / "grid", "grid", 1)
+    tried = sorted((trial.params["smoothing"], trial.params["rate"]) for trial in study.trials)
+    assert tried == [(0.0, 1e-3), (0.0, 1e25), (0.1, 1e-3), (0.1, 1e25)]
+    page = (tmp_path / "grid" / "tune.html").read_text()
+    assert "http" not in page
+    assert {"Best", "What mattered", "Values", "Trials"} <= set(page.replace("<", ">").split(">"))
+    assert len(tune(flags, axes, tmp_path / "grid", "grid", 1).trials) == 4
+
+
+@pytest.mark.parametrize("method", ["random", "tpe"])
+def test_a_search_goes_on_from_what_was_left(method: Method, people: Path, tmp_path: Path) -> None:
+    flags, axes = replace(QUICK, data=str(people)), [read_axis("rate=1e-4..1e-2:log")]
+    study = open_study(flags, axes, tmp_path, method)
+    left = study.ask()
+    rate = axes[0].suggest(left, grid=False)  # and killed here
+    study = tune(flags, axes, tmp_path, method, 2)
+    finished = study.get_trials(states=(TrialState.COMPLETE,))
+    assert next(trial.params["rate"] for trial in finished) == rate
+    assert len({trial.params["rate"] for trial in finished}) == count_done(study) == 2
+    assert (tmp_path / "trial-0000" / "run.json").exists()
+    with pytest.raises(Refused, match="another"):
+        tune(replace(flags, seed=4), axes, tmp_path, method, 2)
+
+
+def test_the_flag_that_mattered_is_the_one_the_value_follows() -> None:
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(0))
+    for _ in range(30):
+        trial = study.ask()
+        rate, _ = trial.suggest_float("rate", 0, 1), trial.suggest_float("decay", 0, 1)
+        study.tell(trial, rate)
+    shares = measure_importances(study)
+    assert shares["rate"] > 0.8
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_one_trial_says_nothing_about_what_mattered() -> None:
+    assert measure_importances(optuna.create_study()) == {}
