@@ -6,8 +6,20 @@ from typing import Literal
 import numpy as np
 
 from models.people.colours import (
-    BAGS, HAIRS, JEANS, OUTER, SHOES, SKINS, TOPS, TROUSERS, Colour, Palette, draw_colour, pick, vary,
-)  # fmt: skip
+    BAGS,
+    HAIRS,
+    JEANS,
+    OUTER,
+    SHOES,
+    SKINS,
+    TOPS,
+    TROUSERS,
+    Colour,
+    Palette,
+    draw_colour,
+    pick,
+    vary,
+)
 from models.people.style import Pattern, Style
 
 Hair = Literal["bald", "short", "bob", "long", "tail", "bun"]
@@ -30,7 +42,7 @@ class Cloth:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Lengths in metres; `shoulders`, `hips` and `build` multiply girths, `legs` is the height of the hips (a share)."""
+    """Lengths in metres; `shoulders`, `hips` and `build` multiply girths, `legs` is the height of the hips, a share."""
 
     height: float
     build: float
@@ -170,8 +182,13 @@ def draw_outfit(
         bottom, lower = "skirt", cloth
     elif rng.random() < 0.05:  # a suit or a tracksuit
         lower = Cloth(cloth.colour, cloth.second)
-    short, tall = {"trousers": (0.95, 1.0), "jeans": (0.93, 1.0), "leggings": (0.8, 1.0), "shorts": (0.25, 0.55),
-                   "skirt": (0.28, 0.85)}[bottom]  # fmt: skip
+    short, tall = {
+        "trousers": (0.95, 1.0),
+        "jeans": (0.93, 1.0),
+        "leggings": (0.8, 1.0),
+        "shorts": (0.25, 0.55),
+        "skirt": (0.28, 0.85),
+    }[bottom]
     sleeve = float({"t-shirt": rng.uniform(0.2, 0.38), "vest top": 0.0}.get(top, 1.0))
     if top in ("shirt", "dress", "jumper") and rng.random() < 0.75 - 0.75 * cold:
         sleeve = rng.uniform(0.2, 0.6)
@@ -180,25 +197,39 @@ def draw_outfit(
         top=top,
         cloth=cloth,
         inner=draw_colour(rng, style, TOPS),
-        open=rng.uniform(0.07, 0.3) if rng.random() < {"jacket": 0.5, "coat": 0.4, "hoodie": 0.3, "shirt": 0.1}.get(top, 0) else 0.0,
+        open=rng.uniform(0.07, 0.3)
+        if rng.random() < {"jacket": 0.5, "coat": 0.4, "hoodie": 0.3, "shirt": 0.1}.get(top, 0)
+        else 0.0,
         sleeve=sleeve,
         sleeve_colour=cloth.second if not outer and rng.random() < 0.07 else cloth.colour,
         hem={"coat": rng.uniform(0.15, 0.45), "puffer": rng.uniform(0.0, 0.3), "shirt": rng.uniform(-0.02, 0.13)}.get(
             top, rng.uniform(-0.03, 0.1)
-        ) * height / 1.7,
-        loose=rng.uniform(*{"t-shirt": (0.004, 0.03), "vest top": (0.002, 0.012), "puffer": (0.03, 0.055),
-                            "coat": (0.014, 0.035), "jacket": (0.012, 0.032), "hoodie": (0.014, 0.035)}.get(top, (0.005, 0.025))),
+        )
+        * height
+        / 1.7,
+        loose=rng.uniform(
+            *{
+                "t-shirt": (0.004, 0.03),
+                "vest top": (0.002, 0.012),
+                "puffer": (0.03, 0.055),
+                "coat": (0.014, 0.035),
+                "jacket": (0.012, 0.032),
+                "hoodie": (0.014, 0.035),
+            }.get(top, (0.005, 0.025))
+        ),
         scarf=bool(rng.random() < 0.3 * max(0.0, cold - 0.45)),
         bottom=bottom,
         lower=lower,
         length=rng.uniform(short, tall),
-        width=rng.uniform(*{"leggings": (0.0, 0.003), "jeans": (0.002, 0.016), "shorts": (0.01, 0.035)}.get(bottom, (0.004, 0.022))),
+        width=rng.uniform(
+            *{"leggings": (0.0, 0.003), "jeans": (0.002, 0.016), "shorts": (0.01, 0.035)}.get(bottom, (0.004, 0.022))
+        ),
         flare=float(rng.choice([0.0, 0.0, 0.25, 0.7])) * rng.random(),
         stockings=(0.09, 0.09, 0.1) if female and dark else skin,
         shoes=draw_colour(rng, style, SHOES),
         sole=(0.86, 0.86, 0.84) if rng.random() < 0.45 else (0.1, 0.1, 0.1),
         boots=rng.uniform(0.1, 0.42) if rng.random() < (0.25 if female else 0.06) * (0.3 + cold) else 0.0,
-    )  # fmt: skip
+    )
 
 
 def draw_top(rng: np.random.Generator, female: bool, cold: float) -> Top:

@@ -229,9 +229,7 @@ def paint(  # type: ignore[no-untyped-def]
                     * (1.1 * (noise[j2, i2] - bump) + 0.25 * bump)
                 )
             half = c // 2
-            if r % 2 == 1 and of[half] == n:
-                dark, shade = corner[half, 0], corner[half, 1]
-            elif c % 2 == 1 and r % 2 == 0 and of[half] == n:
+            if (r % 2 == 1 and of[half] == n) or (c % 2 == 1 and r % 2 == 0 and of[half] == n):
                 dark, shade = corner[half, 0], corner[half, 1]
             else:
                 dark, shade = hidden(depth, r, c, scale, light)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.people.dress import Sheets
 from models.people.fabric import grain
-from models.people.figure import Solids
 from models.people.rays import LOOKUP, paint, shrink, trace
+from models.people.solids import Solids
 from models.people.style import Style
 
 Rgba = NDArray[np.uint8]  # (h, w, 4)
@@ -84,8 +84,25 @@ def render(
     trace(placed, table, depth, which, f32(scale), f32(left), f32(top), f32(style.fuzz), f32(shift[0] * 40))
     light = np.array(view.light, np.float32) / np.float32(np.linalg.norm(view.light))
     lit = np.zeros((rows, columns, 4), np.float32)
-    paint(placed, table, sheets, depth, which, lit, f32(scale), f32(left), f32(top), light,
-          f32(view.ambient), f32(view.warmth), f32(style.folds), f32(style.occlusion), grain(12), f32(shift[0]), f32(shift[1]))  # fmt: skip
+    paint(
+        placed,
+        table,
+        sheets,
+        depth,
+        which,
+        lit,
+        f32(scale),
+        f32(left),
+        f32(top),
+        light,
+        f32(view.ambient),
+        f32(view.warmth),
+        f32(style.folds),
+        f32(style.occlusion),
+        grain(12),
+        f32(shift[0]),
+        f32(shift[1]),
+    )
     return trim(shrink(lit, oversample), height)
 
 
