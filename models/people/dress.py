@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.people.fabric import ASIDE, SIZE, Sheet, V, lay, piece, weave
-from models.people.person import Cloth, Head, Outfit, Person
+from models.people.person import Head, Person
+from models.people.wardrobe import Cloth, Outfit
 
 Sheets = NDArray[np.uint8]  # (LAYERS, SIZE, SIZE, 3)
 TORSO, SLEEVE, HIPS, LEG, SKIRT, FACE, HAIR, SHOE, BAG, SKIN, HAT, ARM, SHIN, METAL = range(14)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.people.person import Cloth
+from models.people.wardrobe import Cloth
 
 SIZE = 64  # texels of a sheet on a side; column 0 is the front, row 0 the start of the limb
 Sheet = NDArray[np.float32]  # (SIZE, SIZE, 3) sRGB, 0 to 1

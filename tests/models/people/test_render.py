@@ -6,10 +6,10 @@ import pytest
 from models.people.colours import hsv
 from models.people.dress import LAYERS
 from models.people.fabric import SIZE, weave
-from models.people.person import Cloth
 from models.people.render import Rgba, View, render
 from models.people.solids import Look, Point, Solids, tube
 from models.people.style import EVERYDAY, HELD_OUT, STREET, Style
+from models.people.wardrobe import Cloth
 
 FLAT = Style("flat", folds=0, occlusion=0, fuzz=0)
 FRONT = View(yaw=0.0, pitch=0.0, light=(0.0, 0.0, 1.0), ambient=1.0, distance_m=1000)
