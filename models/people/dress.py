@@ -1,5 +1,7 @@
 """What a person looks like on the surface: one sheet of colour for each part, with seams, straps and a face."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +14,9 @@ TORSO, SLEEVE, HIPS, LEG, SKIRT, FACE, HAIR, SHOE, BAG, SKIN, HAT, ARM, SHIN, ME
 LAYERS = 14
 
 
+@lru_cache(maxsize=4)
 def dress(person: Person) -> Sheets:
-    """All sheets of a person."""
+    """All sheets of a person; kept, because the pictures of one person are mostly drawn in a row. Not to be changed."""
     outfit, height = person.outfit, person.body.height
     sheets = np.empty((LAYERS, SIZE, SIZE, 3), np.float32)
     sheets[TORSO] = torso(person)
