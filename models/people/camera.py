@@ -150,7 +150,7 @@ def shoot(cutout: Rgba, camera: Camera, scene: Scene, others: list[Rgba], rng: n
 
 
 def place(cutout: Rgba, box: Box, camera: Camera, scene: Scene, others: list[Rgba], rng: np.random.Generator) -> Rgb:
-    """The crop before any optics: background, people behind, shadow, person, things before; (box.height, box.width, 3)."""
+    """The crop before any optics, (box.height, box.width, 3): background, passers-by, shadow, person, things."""
     canvas = np.empty((box.height, box.width, 3), np.uint8)
     step = rng.uniform(0.7, 1.5)
     feet = rng.uniform(min(SIZE - 20, scene.ground + 25), SIZE - 10)
@@ -223,8 +223,17 @@ def expose(image: Rgb, camera: Camera, rng: np.random.Generator) -> Rgb:
     matrix = np.array(camera.cast)[:, None] * (np.array(camera.mixing).reshape(3, 3) @ colour) * camera.exposure
     out = np.empty(image.shape, np.uint8)
     down, right = camera.slope
-    develop(image, matrix.astype(np.float32), curves_of(camera), np.float32(down), np.float32(right), film(),
-            np.float32(camera.noise), int(rng.integers(2**18)), out)  # fmt: skip
+    develop(
+        image,
+        matrix.astype(np.float32),
+        curves_of(camera),
+        np.float32(down),
+        np.float32(right),
+        film(),
+        np.float32(camera.noise),
+        int(rng.integers(2**18)),
+        out,
+    )
     return out
 
 

@@ -22,7 +22,7 @@ def cut_window(scene, canvas, top, left, step):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def paste(canvas, cutout, top, left, scale, light):  # type: ignore[no-untyped-def]
-    """Lays a cut-out over the canvas with its corner at (top, left), `scale` times as large, `light` times as bright."""
+    """Lays a cut-out over the canvas, its corner at (top, left), `scale` times as large, `light` times as bright."""
     rows, columns = int(cutout.shape[0] * scale), int(cutout.shape[1] * scale)
     back = np.float32(1) / np.float32(scale)
     gain = int(light * 256)
@@ -94,7 +94,7 @@ def smear(image, pixels, angle):  # type: ignore[no-untyped-def]
     """Motion blur: the mean along a line of so many pixels."""
     rows, columns = image.shape[:2]
     out = np.empty_like(image)
-    steps = max(2, int(math.ceil(pixels)) + 1)
+    steps = max(2, math.ceil(pixels) + 1)
     for r in range(rows):
         for c in range(columns):
             total = np.zeros(3, np.float32)

@@ -1,18 +1,22 @@
-"""What a person looks like on the surface: one sheet of colour for each part, with seams, collars, straps and a face."""
+"""What a person looks like on the surface: one sheet of colour for each part, with seams, straps and a face."""
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.people.fabric import ASIDE, SIZE, Sheet, V, lay, piece, weave
-from models.people.person import Cloth, Head, Outfit, Person
+from models.people.person import Head, Person
+from models.people.wardrobe import Cloth, Outfit
 
 Sheets = NDArray[np.uint8]  # (LAYERS, SIZE, SIZE, 3)
 TORSO, SLEEVE, HIPS, LEG, SKIRT, FACE, HAIR, SHOE, BAG, SKIN, HAT, ARM, SHIN, METAL = range(14)
 LAYERS = 14
 
 
+@lru_cache(maxsize=4)
 def dress(person: Person) -> Sheets:
-    """All sheets of a person."""
+    """All sheets of a person; kept, because the pictures of one person are mostly drawn in a row. Not to be changed."""
     outfit, height = person.outfit, person.body.height
     sheets = np.empty((LAYERS, SIZE, SIZE, 3), np.float32)
     sheets[TORSO] = torso(person)
@@ -50,7 +54,7 @@ def torso(person: Person) -> Sheet:
         ]
     deep = {"vest top": 0.14, "t-shirt": 0.06, "dress": 0.1, "shirt": 0.08, "jumper": 0.05}.get(outfit.top, 0.05)
     deep *= rng.uniform(0.6, 1.6)
-    neckline = V > 1 - deep * (1 - aside / (0.13 if rng.random() < 0.6 else 0.2))
+    neckline = 1 - deep * (1 - aside / (0.13 if rng.random() < 0.6 else 0.2)) < V
     if outfit.open or outfit.top in ("jacket", "coat", "puffer", "hoodie"):
         lay(sheet, (aside < outfit.open * (0.35 + 0.65 * V)) & (V < 1.1), outfit.inner)
         sheet *= np.where(np.abs(aside - outfit.open * (0.35 + 0.65 * V)) < 0.012, 0.72, 1.0)[..., None]
@@ -148,7 +152,7 @@ def face(head: Head) -> Sheet:
         lay(sheet, (V < 0.42) & (aside < 0.2), (0.75, 0.82, 0.88) if head.hair_colour[0] > 0.15 else (0.1, 0.1, 0.11))
     if head.hair != "bald":
         line = 0.82 - 0.55 * np.clip((aside - 0.12) / 0.16, 0, 1)
-        lay(sheet, V > line, head.hair_colour)
+        lay(sheet, line < V, head.hair_colour)
     return sheet
 
 
@@ -166,7 +170,7 @@ def shin(outfit: Outfit, skin: tuple[float, float, float]) -> Sheet:
     sheet = np.empty((SIZE, SIZE, 3), np.float32)
     sheet[:] = outfit.stockings if outfit.bottom in ("shorts", "skirt") else skin
     if outfit.bottom == "shorts" and outfit.lower.phase < 0.6:
-        lay(sheet, V > 0.97 - 0.25 * outfit.lower.phase, outfit.sole)
+        lay(sheet, 0.97 - 0.25 * outfit.lower.phase < V, outfit.sole)
     return sheet
 
 

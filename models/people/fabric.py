@@ -1,4 +1,4 @@
-"""Cloth: patterns drawn on a sheet that is wrapped round a limb, so that a print on the chest is seen from the front."""
+"""Cloth: patterns drawn on a sheet that is wrapped round a limb, so that a print on the chest shows in front only."""
 
 from functools import cache
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.people.person import Cloth
+from models.people.wardrobe import Cloth
 
 SIZE = 64  # texels of a sheet on a side; column 0 is the front, row 0 the start of the limb
 Sheet = NDArray[np.float32]  # (SIZE, SIZE, 3) sRGB, 0 to 1
@@ -55,7 +55,7 @@ def mask_of(cloth: Cloth, around: float, length: float) -> Mask:
         case "dots":
             shown = (2 * x % 1 - 0.5) ** 2 + (2 * y % 1 - 0.5) ** 2 < 0.07
         case "blocks":
-            shown = (V < 0.3 + 0.45 * phase) & (x < 1e9)
+            shown = (0.3 + 0.45 * phase > V) & (x < 1e9)
         case "camouflage":
             return np.asarray(0.55 * (piece(16, phase) > 0.2) + 0.45 * (piece(24, scale) > 0.4), np.float32)
         case "floral":

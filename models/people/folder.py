@@ -1,10 +1,10 @@
 """A folder of synthetic people in the layout and with the names of Market-1501, with what is known about each picture.
 
-    OUT/bounding_box_train/0001_c1s1_000001_01.jpg     identity 1, camera 1, site 1
-    OUT/query, OUT/bounding_box_test                   people that are not in bounding_box_train, at cameras of their own
-    OUT/attributes.csv                                 one line per picture
-    OUT/preview.png                                    identities × cameras
-    OUT/people.json                                    what was asked for; marks the folder as one that may be replaced
+OUT/bounding_box_train/0001_c1s1_000001_01.jpg     identity 1, camera 1, site 1
+OUT/query, OUT/bounding_box_test                   people that are not in bounding_box_train, at cameras of their own
+OUT/attributes.csv                                 one line per picture
+OUT/preview.png                                    identities × cameras
+OUT/people.json                                    what was asked for; marks the folder as one that may be replaced
 """
 
 import csv

@@ -44,15 +44,8 @@ def draw_pose(rng: np.random.Generator, style: Style, rides: bool = False, umbre
         act = rng.random()
         if umbrella and side == 0:
             arms[0], elbows[0], inward[0] = 0.3, 1.9, 0.2
-        elif act < 0.06:  # a telephone in the hand, or something carried
-            arms[side], elbows[side], inward[side] = rng.uniform(0.1, 0.5), rng.uniform(1.2, 1.9), rng.uniform(0.2, 0.7)
-            nod += rng.uniform(0, 0.3)
-        elif act < 0.09:  # a telephone at the ear, a hand at a strap
-            arms[side], elbows[side], inward[side] = rng.uniform(0.2, 0.6), rng.uniform(2.1, 2.5), rng.uniform(0, 0.4)
-            spread[side] = rng.uniform(0.2, 0.6)
-        elif act < 0.17:  # a hand in a pocket
-            arms[side], elbows[side], inward[side] = -0.25, rng.uniform(0.5, 0.8), 0.3
-            spread[side] = 0.3
+        elif act < 0.17:
+            nod += gesture(rng, act, side, arms, spread, elbows, inward)
     if act_of_both := rng.random() < 0.03:  # arms crossed, or both hands on something
         arms, elbows, inward = [0.25, 0.25], [1.6, 1.6], [1.0, 1.0]
     riding = rides and bool(rng.random() < 0.8)
@@ -76,3 +69,20 @@ def draw_pose(rng: np.random.Generator, style: Style, rides: bool = False, umbre
         riding=riding,
         shift=(rng.random(), rng.random()),
     )
+
+
+def gesture(
+    rng: np.random.Generator, act: float, side: int, arms: list[float], spread: list[float],
+    elbows: list[float], inward: list[float],
+) -> float:  # fmt: skip
+    """Gives the arm of a side something to do and returns how far the head bends to it, radians."""
+    if act < 0.06:  # a telephone in the hand, or something carried
+        arms[side], elbows[side], inward[side] = rng.uniform(0.1, 0.5), rng.uniform(1.2, 1.9), rng.uniform(0.2, 0.7)
+        return rng.uniform(0, 0.3)
+    if act < 0.09:  # a telephone at the ear, a hand at a strap
+        arms[side], elbows[side], inward[side] = rng.uniform(0.2, 0.6), rng.uniform(2.1, 2.5), rng.uniform(0, 0.4)
+        spread[side] = rng.uniform(0.2, 0.6)
+    else:  # a hand in a pocket
+        arms[side], elbows[side], inward[side] = -0.25, rng.uniform(0.5, 0.8), 0.3
+        spread[side] = 0.3
+    return 0.0

@@ -54,61 +54,78 @@ def axes(solid):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def trace(solids, tables, depth, which, scale, left, top, fuzz, phase):  # type: ignore[no-untyped-def]
-    """Finds what is nearest at each pixel: its depth in metres towards the camera and the number of its solid."""
+def columns_of(solid, y, reach, columns, frame):  # type: ignore[no-untyped-def]
+    """The first column and the one after the last in which a solid can show in the row at height y above its start."""
+    scale, left, _ = frame
+    zero, one = np.float32(0), np.float32(1)
+    rise, run = solid[4] - solid[1], solid[3] - solid[0]
+    t0, t1 = zero, one  # the part of the axis that this row can show
+    if abs(rise) > np.float32(1e-4):
+        t0, t1 = (y - reach) / rise, (y + reach) / rise
+        t0, t1 = min(max(min(t0, t1), zero), one), max(min(max(t0, t1), one), zero)
+    low, high = min(t0 * run, t1 * run), max(t0 * run, t1 * run)
+    first = max(0, int((solid[0] + low - reach - left) * scale))
+    return first, min(columns, int((solid[0] + high + reach - left) * scale) + 2)
+
+
+@njit(cache=True, error_model="numpy")
+def meet(x, y, own, table, ratio2, middle, cap):  # type: ignore[no-untyped-def]
+    """Where a ray at (x, y) from a solid's start meets it, metres towards the camera, or -2e9 where it misses."""
+    ax, ay, az, fx, fy, fz, sx, sy, sz, length = own
+    one, miss = np.float32(1), np.float32(-2e9)
+    qs, qf, qa = x * sx + y * sy, x * fx + y * fy, x * ax + y * ay
+    z = (qs * sz + ratio2 * qf * fz) * middle  # where the ray passes the axis
+    along = qa + z * az
+    over = max(-along, along - length) * cap
+    if over >= one:
+        return miss
+    place = min(max(along / length, np.float32(0)), one) * np.float32(LOOKUP - 1)
+    k = min(int(place), LOOKUP - 2)
+    t = place - k
+    w = table[k, 0] + t * (table[k + 1, 0] - table[k, 0])
+    d = table[k, 1] + t * (table[k + 1, 1] - table[k, 1])
+    bump = table[k, 4] if qs > 0 else table[k, 5]
+    if over > 0:
+        bump *= math.sqrt(one - over * over)
+    w, d = w * bump, d * bump
+    w2, d2 = one / (w * w), one / (d * d)
+    a = max(sz * sz * w2 + fz * fz * d2, np.float32(1e-3))
+    b = qs * sz * w2 + qf * fz * d2
+    square = b * b - a * (qs * qs * w2 + qf * qf * d2 - one)
+    if square <= 0:
+        return miss
+    return min((-b + math.sqrt(square)) / a, z + np.float32(1.5) * max(w, d) + np.float32(0.05))
+
+
+@njit(cache=True, error_model="numpy")
+def trace(solids, tables, depth, which, frame, fuzz, phase):  # type: ignore[no-untyped-def]
+    """Finds what is nearest at each pixel: its depth in metres towards the camera and the number of its solid.
+
+    `frame` is pixels per metre, x of the first column and y of the first row, metres.
+    """
+    scale, left, top = frame
     rows, columns = depth.shape
-    half = np.float32(0.5)
-    one = np.float32(1)
+    half, one = np.float32(0.5), np.float32(1)
     pixel = one / scale
-    steps = np.float32(LOOKUP - 1)
     for n in range(solids.shape[0]):
         solid, table = solids[n], tables[n]
         profile(solid, table, solid[24] * fuzz, phase + n * 1.7)
-        ax, ay, az, fx, fy, fz, sx, sy, sz, length = axes(solid)
+        own = axes(solid)
         reach = solid[19]
         for k in range(9, 19):
             reach = max(reach, solid[k] + half * solid[19])
         cap = one / max(np.float32(1e-4), solid[19])
         ratio = solid[11] / max(np.float32(1e-4), solid[16])
         ratio2 = ratio * ratio
-        middle_a = -one / max(sz * sz + ratio2 * fz * fz, np.float32(0.01))
-        rise, run = solid[4] - solid[1], solid[3] - solid[0]
+        middle = -one / max(own[8] * own[8] + ratio2 * own[5] * own[5], np.float32(0.01))
         r0 = max(0, int((top - max(solid[1], solid[4]) - reach) * scale))
         r1 = min(rows, int((top - min(solid[1], solid[4]) + reach) * scale) + 2)
         for r in range(r0, r1):
             y = top - (r + half) * pixel - solid[1]
-            t0, t1 = np.float32(0), one  # the part of the axis that this row can show
-            if abs(rise) > np.float32(1e-4):
-                t0, t1 = (y - reach) / rise, (y + reach) / rise
-                t0, t1 = min(max(min(t0, t1), np.float32(0)), one), max(min(max(t0, t1), one), np.float32(0))
-            low, high = min(t0 * run, t1 * run), max(t0 * run, t1 * run)
-            c0 = max(0, int((solid[0] + low - reach - left) * scale))
-            c1 = min(columns, int((solid[0] + high + reach - left) * scale) + 2)
+            c0, c1 = columns_of(solid, y, reach, columns, frame)
             for c in range(c0, c1):
                 x = (c + half) * pixel + left - solid[0]
-                qs, qf, qa = x * sx + y * sy, x * fx + y * fy, x * ax + y * ay
-                z = (qs * sz + ratio2 * qf * fz) * middle_a
-                along = qa + z * az
-                over = max(-along, along - length) * cap
-                if over >= one:
-                    continue
-                place = min(max(along / length, np.float32(0)), one) * steps
-                k = min(int(place), LOOKUP - 2)
-                t = place - k
-                w = table[k, 0] + t * (table[k + 1, 0] - table[k, 0])
-                d = table[k, 1] + t * (table[k + 1, 1] - table[k, 1])
-                bump = table[k, 4] if qs > 0 else table[k, 5]
-                if over > 0:
-                    bump *= math.sqrt(one - over * over)
-                w, d = w * bump, d * bump
-                w2, d2 = one / (w * w), one / (d * d)
-                a = max(sz * sz * w2 + fz * fz * d2, np.float32(1e-3))
-                b = qs * sz * w2 + qf * fz * d2
-                square = b * b - a * (qs * qs * w2 + qf * qf * d2 - one)
-                if square <= 0:
-                    continue
-                near = (-b + math.sqrt(square)) / a
-                near = min(near, z + np.float32(1.5) * max(w, d) + np.float32(0.05)) + solid[2]
+                near = meet(x, y, own, table, ratio2, middle, cap) + solid[2]
                 if near > depth[r, c]:
                     depth[r, c] = near
                     which[r, c] = n
@@ -152,34 +169,49 @@ def hidden(depth, r, c, scale, light):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def paint(  # type: ignore[no-untyped-def]
-    solids,
-    tables,
-    sheets,
-    depth,
-    which,
-    lit,
-    scale,
-    left,
-    top,
-    light,
-    ambient,
-    warmth,
-    folds,
-    occlusion,
-    noise,
-    shift_u,
-    shift_v,
-):
-    """Colours and lights what was found: fills `lit`, all 0 before, with sRGB (0 to 1) and alpha (0 or 1)."""
+def normal(ns, nf, slope_w, slope_d, over, along, frame):  # type: ignore[no-untyped-def]
+    """Where a surface faces, in the camera's axes; `over` (0 to 1) is how far it lies in a rounded end."""
+    norm = 1 / max(1e-6, math.sqrt(ns * ns + nf * nf))
+    ns, nf = ns * norm, nf * norm
+    na = -(abs(ns) * slope_w + abs(nf) * slope_d)
+    if over > 0:
+        na += (1 if along > 0 else -1) * min(over, 0.95) / math.sqrt(1 - min(over, 0.95) ** 2)
+    size = 1 / math.sqrt(1 + na * na)
+    ns, nf, na = ns * size, nf * size, na * size
+    return (
+        ns * frame[6] + nf * frame[3] + na * frame[0],
+        ns * frame[7] + nf * frame[4] + na * frame[1],
+        ns * frame[8] + nf * frame[5] + na * frame[2],
+    )
+
+
+@njit(cache=True, error_model="numpy")
+def wrinkle(noise, i, j, share):  # type: ignore[no-untyped-def]
+    """How a fold at (j, i) of the noise brightens or darkens the cloth; more near the ends, where limbs bend."""
+    cells, bump = noise.shape[0], noise[j, i]
+    ends = (2 * share - 1) * (2 * share - 1)
+    slope = noise[(j + 4) % cells, (i + 2) % cells] - bump
+    return (np.float32(0.4) + np.float32(0.8) * ends) * (1.1 * slope + 0.25 * bump)
+
+
+@njit(cache=True, error_model="numpy")
+def paint(solids, tables, sheets, depth, which, lit, frame, light, cloth, noise):  # type: ignore[no-untyped-def]
+    """Colours and lights what was found: fills `lit`, all 0 before, with sRGB (0 to 1) and alpha (0 or 1).
+
+    `frame` as in `trace`; `light` is its direction, its ambient share and its warmth; `cloth` is how deep folds and
+    corners are and where folds lie, two numbers.
+    """
+    scale, left, top = frame
+    ambient, warmth = light[3], light[4]
+    folds, occlusion, shift_u, shift_v = cloth
     rows, columns = depth.shape
     size = sheets.shape[1]
     cells = noise.shape[0]
     frames = np.empty((solids.shape[0], 10), np.float32)
     for n in range(solids.shape[0]):
-        frame = axes(solids[n])
+        own = axes(solids[n])
         for k in range(10):
-            frames[n, k] = frame[k]
+            frames[n, k] = own[k]
     corner = np.zeros((columns // 2 + 1, 2), np.float32)  # how hidden a pixel of each pair of columns was
     of = np.empty(columns // 2 + 1, np.int16)  # of which solid
     for r in range(rows):
@@ -190,12 +222,12 @@ def paint(  # type: ignore[no-untyped-def]
             n = which[r, c]
             if n < 0:
                 continue
-            solid, frame, table = solids[n], frames[n], tables[n]
+            solid, own, table = solids[n], frames[n], tables[n]
             x, y, z = (c + np.float32(0.5)) / scale + left - solid[0], y0 - solid[1], depth[r, c] - solid[2]
-            along = x * frame[0] + y * frame[1] + z * frame[2]
-            forth = x * frame[3] + y * frame[4] + z * frame[5]
-            across = x * frame[6] + y * frame[7] + z * frame[8]
-            share = min(max(along / frame[9], 0.0), 1.0)
+            along = x * own[0] + y * own[1] + z * own[2]
+            forth = x * own[3] + y * own[4] + z * own[5]
+            across = x * own[6] + y * own[7] + z * own[8]
+            share = min(max(along / own[9], 0.0), 1.0)
             k = min(int(share * (LOOKUP - 1) + 0.5), LOOKUP - 1)
             w, d = table[k, 0], table[k, 1]
             s, f = across / w, forth / d
@@ -203,35 +235,15 @@ def paint(  # type: ignore[no-untyped-def]
             v = solid[21] + (solid[22] - solid[21]) * share
             column = int(u * size) % size
             row = min(size - 1, max(0, int(v * size)))
-            ns, nf = s / w, f / d
-            norm = 1 / max(1e-6, math.sqrt(ns * ns + nf * nf))
-            ns, nf = ns * norm, nf * norm
-            na = -(abs(ns) * table[k, 2] + abs(nf) * table[k, 3])
-            over = max(-along, along - frame[9]) / max(1e-4, solid[19])
-            if over > 0 and solid[25] == 0:
-                na += (1 if along > 0 else -1) * min(over, 0.95) / math.sqrt(1 - min(over, 0.95) ** 2)
-            size_n = 1 / math.sqrt(1 + na * na)
-            ns, nf, na = ns * size_n, nf * size_n, na * size_n
-            nx = ns * frame[6] + nf * frame[3] + na * frame[0]
-            ny = ns * frame[7] + nf * frame[4] + na * frame[1]
-            nz = ns * frame[8] + nf * frame[5] + na * frame[2]
+            over = max(-along, along - own[9]) / max(1e-4, solid[19]) if solid[25] == 0 else np.float32(0)
+            nx, ny, nz = normal(s / w, f / d, table[k, 2], table[k, 3], over, along, own)
             crease = 1.0
             if solid[23] > 0 and folds > 0:
                 i = int(across * np.float32(190) + forth * np.float32(70) + shift_u * cells + n * 17) % cells
                 j = int(along * np.float32(165) + across * np.float32(60) + shift_v * cells + n * 29) % cells
-                i2, j2 = (i + 2) % cells, (j + 4) % cells
-                bump = noise[j, i]
-                ends = (2 * share - 1) * (2 * share - 1)  # clothes crease where limbs bend
-                crease += (
-                    folds
-                    * solid[23]
-                    * (np.float32(0.4) + np.float32(0.8) * ends)
-                    * (1.1 * (noise[j2, i2] - bump) + 0.25 * bump)
-                )
+                crease += folds * solid[23] * wrinkle(noise, i, j, share)
             half = c // 2
-            if r % 2 == 1 and of[half] == n:
-                dark, shade = corner[half, 0], corner[half, 1]
-            elif c % 2 == 1 and r % 2 == 0 and of[half] == n:
+            if (r % 2 == 1 and of[half] == n) or (c % 2 == 1 and r % 2 == 0 and of[half] == n):
                 dark, shade = corner[half, 0], corner[half, 1]
             else:
                 dark, shade = hidden(depth, r, c, scale, light)

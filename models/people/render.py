@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.people.dress import Sheets
 from models.people.fabric import grain
-from models.people.figure import Solids
 from models.people.rays import LOOKUP, paint, shrink, trace
+from models.people.solids import Solids
 from models.people.style import Style
 
 Rgba = NDArray[np.uint8]  # (h, w, 4)
@@ -68,25 +68,30 @@ def render(
     `shift` says where the folds of the clothes lie. Edges are smoothed by drawing `style.oversample` times as large.
     """
     placed = project(solids, view)
-    oversample = style.oversample
     reach = placed[:, 9:19].max(1)
     xs, ys = placed[:, [0, 3]], placed[:, [1, 4]]
     left, right = float((xs.min(1) - reach).min()), float((xs.max(1) + reach).max())
     bottom, top = float((ys.min(1) - reach).min()), float((ys.max(1) + reach).max())
-    rows = (height + MARGIN) * oversample
+    rows = (height + MARGIN) * style.oversample
     scale = rows / (top - bottom)
-    columns = int((right - left) * scale) + oversample
-    columns += -columns % oversample
+    columns = int((right - left) * scale) + style.oversample
+    columns += -columns % style.oversample
     depth = np.full((rows, columns), -1e9, np.float32)
     which = np.full((rows, columns), -1, np.int16)
-    table = np.empty((len(placed), LOOKUP, 6), np.float32)
-    f32 = np.float32
-    trace(placed, table, depth, which, f32(scale), f32(left), f32(top), f32(style.fuzz), f32(shift[0] * 40))
-    light = np.array(view.light, np.float32) / np.float32(np.linalg.norm(view.light))
+    tables = np.empty((len(placed), LOOKUP, 6), np.float32)
     lit = np.zeros((rows, columns, 4), np.float32)
-    paint(placed, table, sheets, depth, which, lit, f32(scale), f32(left), f32(top), light,
-          f32(view.ambient), f32(view.warmth), f32(style.folds), f32(style.occlusion), grain(12), f32(shift[0]), f32(shift[1]))  # fmt: skip
-    return trim(shrink(lit, oversample), height)
+    frame = floats(scale, left, top)
+    trace(placed, tables, depth, which, frame, *floats(style.fuzz, shift[0] * 40))
+    light = np.array(view.light, np.float32) / np.float32(np.linalg.norm(view.light))
+    light = np.append(light, floats(view.ambient, view.warmth))
+    cloth = floats(style.folds, style.occlusion, *shift)
+    paint(placed, tables, sheets, depth, which, lit, frame, light, cloth, grain(12))
+    return trim(shrink(lit, style.oversample), height)
+
+
+def floats(*values: float) -> tuple[np.float32, ...]:
+    """The numbers in the precision of the inner loops."""
+    return tuple(np.float32(value) for value in values)
 
 
 def trim(image: Rgba, height: int) -> Rgba:

@@ -95,7 +95,7 @@ def clutter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, ground: int) -> 
 
 
 def far_things(rng: np.random.Generator, pen: ImageDraw.ImageDraw, setting: Setting, ground: int) -> None:
-    """Walls with bricks, windows and doors; shop fronts; fences; parked cars and bicycles along the edge of the ground."""
+    """Walls with bricks, windows and doors; shop fronts; parked cars and bicycles along the edge of the ground."""
     if setting in ("wall", "shops", "campus", "indoor"):
         bottom = ground + int(rng.uniform(-4, 14))
         wall = muted(rng, 50, 220)

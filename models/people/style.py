@@ -130,8 +130,8 @@ PLAZA = Style(  # summer, from high above, sharp and bright, stocky bodies, patt
     distance_m=(6.0, 20.0),
     settings=("plaza",),
     optics=Optics(
-        cast=(0.08, 0.03), mixing=0.02, saturation=(0.9, 1.5), exposure=(0.15, 0.15), gamma=0.1, haze=0.04, blur=(0.0, 0.4),
-        motion=0.03, noise=4.0, quality=(75.0, 97.0), rows=(130.0, 260.0), sharpened=0.7, clutter=0.55,
+        cast=(0.08, 0.03), mixing=0.02, saturation=(0.9, 1.5), exposure=(0.15, 0.15), gamma=0.1, haze=0.04,
+        blur=(0.0, 0.4), motion=0.03, noise=4.0, quality=(75.0, 97.0), rows=(130.0, 260.0), sharpened=0.7, clutter=0.55,
     ),
 )  # fmt: skip
 
