@@ -147,9 +147,3 @@ def describe_origin(name: str, sha256: str, url: str, trial: Trial, figures: dic
     told = {"reappear.name": name, "reappear.source_sha256": sha256, "reappear.feeding": trial.feeding.flags}
     told |= {f"reappear.{key}": str(value) for key, value in figures.items()}
     return told | ({"reappear.source_url": url} if url else {})
-
-
-if __name__ == "__main__":
-    from models.__main__ import main
-
-    main()

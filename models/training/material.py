@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.batches import Batches, Shape
 from models.data.augment import PRESETS
 from models.data.images import load
 from models.data.loader import DiskBatches
@@ -22,6 +21,7 @@ from models.data.sample import PictureSet, Sample
 from models.errors import Refused
 from models.evaluation.metrics import Scores, score
 from models.network import Extractor
+from models.people.batches import Batches, Shape
 from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
 from models.people.style import HELD_OUT, STREET, Style
 from models.training.flags import PEOPLE, Flags

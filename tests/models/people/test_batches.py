@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from models.batches import CALM, Batches, Shape, strength_at
+from models.people.batches import CALM, Batches, Shape, strength_at
 from models.people.crowd import cut_outs, draw_scenes
 from models.people.style import STREET
 
