@@ -43,7 +43,7 @@ from service.flows.reconcile import check_vectors, load_galleries, settle_files,
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
 from service.flows.searcher import Searcher
-from service.flows.watching import watch_service
+from service.flows.watching import Watch
 from service.flows.writer import Writer
 from service.images.decode import PictureLimits
 from service.images.quality import QualityGate
@@ -209,7 +209,7 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
         version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
         database=database.dialect,
     )  # fmt: skip
-    watch_service(telemetry, parts, readiness, settings.data_dir)
+    stack.callback(Watch(telemetry, parts, readiness, settings.data_dir).end)
     telemetry.describe(**asdict(about))
     throttle = Throttle(reads_per_minute=settings.reads_per_minute, writes_per_minute=settings.writes_per_minute)
     return State(parts=parts, readiness=readiness, throttle=throttle, telemetry=telemetry, about=about)
