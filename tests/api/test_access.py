@@ -26,7 +26,7 @@ SCOPES = {
     "DELETE /gallery/{identity}/crops/{crop}": "write",
     "POST /collections": "admin", "PATCH /collections/{name}": "admin", "DELETE /collections/{name}": "admin",
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
-    "GET /retention": "admin", "POST /retention": "admin",
+    "GET /retention": "admin", "POST /retention": "admin", "POST /audit/rotation": "admin",
 }  # fmt: skip
 LESSER = {"read": [], "write": ["read"], "admin": ["read", "write"]}
 DOCUMENTATION = {  # of the page that tells what the routes are
@@ -41,6 +41,7 @@ BODIES: dict[str, dict[str, Any]] = {  # that would work, for routes that take o
     "POST /collections": {"json": {"name": "made"}},
     "PATCH /collections/{name}": {"json": {"retention_days": 5}},
     "POST /keys": {"json": {"name": "n", "scope": "admin"}},
+    "POST /audit/rotation": {"json": {"entries": 9_999, "sha256": "0" * 64, "file": "f"}},
 }
 
 
@@ -174,6 +175,6 @@ def test_a_key_of_the_right_scope_is_let_through(operation: str, locked: Locked)
     """Last in this file: it changes what there is."""
     headers = holder(locked.client, locked.admin, SCOPES[operation])
     answer = locked.send(operation, headers)
-    assert answer.status_code in (200, 201, 404), answer.text
+    assert answer.status_code in (200, 201, 404) or answer.json()["error"] == "CONFLICT", answer.text
     if answer.status_code == 404:
         assert answer.json()["error"] != "NOT_FOUND", "that is a route which is not there"
