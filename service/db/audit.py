@@ -16,6 +16,13 @@ def add_entries(connection: Connection, entries: Sequence[AuditEntry]) -> None:
         connection.execute(insert(audit), [_values(one) for one in entries])
 
 
+def add_beside(connection: Connection, one: AuditEntry) -> None:
+    """Add an entry beside the service. Numbers must come in the order of commits, or an export would miss it."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE audit IN SHARE ROW EXCLUSIVE MODE")
+    add_entries(connection, [one])
+
+
 def list_entries(connection: Connection, *, after: int, limit: int) -> list[tuple[int, AuditEntry]]:
     """Up to `limit` entries with their numbers, in the order they were written, from the one after `after`. What
     is sealed is not shown."""

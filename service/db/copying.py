@@ -78,13 +78,13 @@ def copy_audit(source: Connection, target: Connection, copied: Callable[[int], N
     last = target.execute(select(func.max(audit.c.id))).scalar() or 0
     shift: int | None = None
     everything = select(audit).order_by(audit.c.id).execution_options(yield_per=ROWS_AT_ONCE)
-    unsealed = everything.where(audit.c.id > sealed_through(source))
-    for part in source.execute(unsealed).partitions():
-        between = select(audit).where(audit.c.id.between(part[0].id, part[-1].id))
+    here = audit.c.id > sealed_through(target)
+    for part in source.execute(everything.where(audit.c.id > sealed_through(source))).partitions():
+        between = select(audit).where(here, audit.c.id.between(part[0].id, part[-1].id))
         same = {row.id: _fingerprint(row) for row in target.execute(between)}
         missing = [row for row in part if same.get(row.id) != _fingerprint(row)]
         if missing and last and known is None:  # it may be there under another number
-            known = {_fingerprint(row) for row in target.execute(everything)}
+            known = {_fingerprint(row) for row in target.execute(everything.where(here))}
         missing = [row for row in missing if _fingerprint(row) not in (known or ())]
         if missing:
             shift = max(0, last + 1 - missing[0].id) if shift is None else shift
