@@ -34,6 +34,7 @@ from service.errors import DatabaseDown, KeysRefused, ReappearError
 from service.flows.admission import BULK_PLACES, Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
+from service.flows.emptying import empty_at_start
 from service.flows.housekeeping import keep_audit, keep_house
 from service.flows.keyring import KeyRing
 from service.flows.parts import Model, Parts
@@ -249,7 +250,7 @@ def _assemble(
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
         audit=Audit(writer, unwritten, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
         tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting,
-        doubtful=set(), fail_point=fail_point,
+        emptying=set(), doubtful=set(), fail_point=fail_point,
     )  # fmt: skip
 
 
@@ -260,6 +261,7 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     def load() -> None:
         while not stopping.is_set():
             try:
+                empty_at_start(database)
                 settle_files(database, parts.store, parts.tombstones)
                 database.read_now(check_vectors, parts.model.id, parts.model.version)
                 database.read_now(load_galleries, parts.galleries, parts.model.id)

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SERVICE = ROOT / "service"
 COMMANDS = {
     "flows/restore.py": "tests/backup/test_killed.py",
+    "flows/remove.py": "tests/crash/test_emptying.py",
     "flows/rotation.py": "tests/command/test_rotate.py",
 }  # no crowd gets there: source → the test that kills there
 ANY_MOMENT, STARTING = "any moment", "while starting"
