@@ -114,7 +114,7 @@ def test_a_start_goes_on_with_a_removal_before_it_is_ready(settings: Settings) -
     assert len(audit(settings.url, settings.data_dir)) == 1
 
 
-def test_others_write_between_two_portions(client: TestClient) -> None:
+def test_it_goes_in_many_transactions_between_which_others_may_write(client: TestClient) -> None:
     fill(client)
     parts, order = parts_of(client), []
     write = parts.writer._commit
@@ -127,7 +127,7 @@ def test_others_write_between_two_portions(client: TestClient) -> None:
     removing = threading.Thread(target=client.delete, args=("/collections/going?with_identities=true",))
     removing.start()
     removing.join()
-    assert len(order) > PEOPLE * CROPS_EACH / 3 + 2, "many transactions, not one"
+    assert len(order) > PEOPLE * CROPS_EACH / 3 + 2
     wait_for(lambda: len(parts.audit) == 0)
 
 
