@@ -14,10 +14,10 @@ from typing import Any, TypedDict
 
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.middleware.cors import CORSMiddleware
 
 from service.api import audit, collections, crops, gallery, health, keys, query, retention
 from service.api.access import RATE_LIMIT_HEADERS, Throttle, known_caller, permitted
+from service.api.cross_origin import CrossOrigin, Preflights
 from service.api.dependencies import known_query
 from service.api.errors import answer_errors
 from service.api.guards import Guard
@@ -107,12 +107,13 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
     answer_errors(app)
     describe(app, asks_for_keys=settings.keys_required)
     named = _named(settings.allowed_hosts)
+    pages: dict[str, Any] = {
+        "allow_origins": sorted(_named(settings.cors_origins)), "allow_methods": ["*"],
+        "allow_headers": ["authorization", "x-api-key", "content-type", "idempotency-key", "x-request-id"],
+        "expose_headers": ["x-request-id", "retry-after", "idempotency-replayed", *RATE_LIMIT_HEADERS],
+    }  # fmt: skip
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=sorted(_named(settings.cors_origins)), allow_methods=["*"],
-            allow_headers=["authorization", "x-api-key", "content-type", "idempotency-key", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after", "idempotency-replayed", *RATE_LIMIT_HEADERS],
-        )  # fmt: skip
+        app.add_middleware(Preflights, **pages)
     app.add_middleware(
         Guard,
         telemetry=telemetry,
@@ -123,12 +124,14 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         allowed_origins=_named(settings.cors_origins),
         asks_for_keys=settings.keys_required,
     )
+    if settings.cors_origins:
+        app.add_middleware(CrossOrigin, **pages)
     return app
 
 
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """Every route asks for a key before it looks at anything else, but for the two that tell whether this is well."""
-    behind_key = [Depends(known_caller), Depends(known_query)]
+    behind_key = [Depends(known_caller)]  # who is permitted is counted first, and then asked for known parameters
     app.include_router(health.open_router, dependencies=[Depends(known_query)])
     if settings.metrics == "open":
         app.include_router(health.metrics_router, dependencies=[Depends(known_query)])
