@@ -171,6 +171,20 @@ def test_a_key_whose_share_is_used_up_is_told_when_to_come_again(operation: str,
 
 
 @pytest.mark.parametrize("operation", SCOPES)
+def test_a_request_with_an_unknown_parameter_is_counted_and_refused(operation: str, locked: Locked) -> None:
+    headers = holder(locked.client, locked.admin, "admin", reads_per_minute=2, writes_per_minute=2)
+    for left in ("1", "0"):
+        answer = locked.send(operation, headers, {"params": {"colour": "red"}})
+        assert answer.status_code == 422, answer.text
+        assert "colour" in answer.json()["detail"]
+        assert answer.headers["ratelimit-remaining"] == left
+    assert locked.send(operation, headers, {"params": {"colour": "red"}}).status_code == 429
+    if LESSER[SCOPES[operation]]:
+        lesser = holder(locked.client, locked.admin, "read")
+        assert locked.send(operation, lesser, {"params": {"colour": "red"}}).status_code == 403
+
+
+@pytest.mark.parametrize("operation", SCOPES)
 def test_a_key_of_the_right_scope_is_let_through(operation: str, locked: Locked) -> None:
     """Last in this file: it changes what there is."""
     headers = holder(locked.client, locked.admin, SCOPES[operation])
