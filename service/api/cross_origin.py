@@ -11,6 +11,7 @@ class Preflights(CORSMiddleware):
 
     async def simple_response(self, scope: Scope, receive: Receive, send: Send, request_headers: Headers) -> None:
         """Add nothing."""
+        del request_headers
         await self.app(scope, receive, send)
 
 
