@@ -36,11 +36,12 @@ class Remote:
         key = file.read_text().strip() if file else os.environ.get("REAPPEAR_KEY")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
-    def ask(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
-        """The JSON of an answer. Raises NoAnswer, or Refused with what to do."""
+    def ask(self, method: str, path: str, *, timeout_s: float | None = TIMEOUT_S, **sent: Any) -> dict[str, Any]:
+        """The JSON of an answer, waited for without end where `timeout_s` is None. Raises NoAnswer, or Refused with
+        what to do."""
         try:
             answer = httpx2.request(
-                method, self._url + path, headers=self._headers, timeout=TIMEOUT_S, trust_env=False, **sent
+                method, self._url + path, headers=self._headers, timeout=timeout_s, trust_env=False, **sent
             )
         except httpx2.TransportError as error:
             raise NoAnswer(

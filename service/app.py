@@ -14,10 +14,10 @@ from typing import Any, TypedDict
 
 from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
-from starlette.middleware.cors import CORSMiddleware
 
 from service.api import audit, collections, crops, gallery, health, keys, query, retention
 from service.api.access import RATE_LIMIT_HEADERS, Throttle, known_caller, permitted
+from service.api.cross_origin import CrossOrigin, Preflights
 from service.api.dependencies import known_query
 from service.api.errors import answer_errors
 from service.api.guards import Guard
@@ -34,6 +34,7 @@ from service.errors import DatabaseDown, KeysRefused, ReappearError
 from service.flows.admission import BULK_PLACES, Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
+from service.flows.emptying import empty_at_start
 from service.flows.homes import Homes
 from service.flows.housekeeping import keep_audit, keep_house
 from service.flows.keyring import KeyRing
@@ -44,7 +45,7 @@ from service.flows.reconcile import check_vectors, load_galleries, settle_files,
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
 from service.flows.searcher import Searcher
-from service.flows.watching import watch_service
+from service.flows.watching import Watch
 from service.flows.writer import Writer
 from service.images.decode import PictureLimits
 from service.images.quality import QualityGate
@@ -107,12 +108,13 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
     answer_errors(app)
     describe(app, asks_for_keys=settings.keys_required)
     named = _named(settings.allowed_hosts)
+    pages: dict[str, Any] = {
+        "allow_origins": sorted(_named(settings.cors_origins)), "allow_methods": ["*"],
+        "allow_headers": ["authorization", "x-api-key", "content-type", "idempotency-key", "x-request-id"],
+        "expose_headers": ["x-request-id", "retry-after", "idempotency-replayed", *RATE_LIMIT_HEADERS],
+    }  # fmt: skip
     if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware, allow_origins=sorted(_named(settings.cors_origins)), allow_methods=["*"],
-            allow_headers=["authorization", "x-api-key", "content-type", "idempotency-key", "x-request-id"],
-            expose_headers=["x-request-id", "retry-after", "idempotency-replayed", *RATE_LIMIT_HEADERS],
-        )  # fmt: skip
+        app.add_middleware(Preflights, **pages)
     app.add_middleware(
         Guard,
         telemetry=telemetry,
@@ -123,12 +125,14 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         allowed_origins=_named(settings.cors_origins),
         asks_for_keys=settings.keys_required,
     )
+    if settings.cors_origins:
+        app.add_middleware(CrossOrigin, **pages)
     return app
 
 
 def _add_routes(app: FastAPI, settings: Settings) -> None:
     """Every route asks for a key before it looks at anything else, but for the two that tell whether this is well."""
-    behind_key = [Depends(known_caller), Depends(known_query)]
+    behind_key = [Depends(known_caller)]  # who is permitted is counted first, and then asked for known parameters
     app.include_router(health.open_router, dependencies=[Depends(known_query)])
     if settings.metrics == "open":
         app.include_router(health.metrics_router, dependencies=[Depends(known_query)])
@@ -210,7 +214,7 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
         version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
         database=database.dialect,
     )  # fmt: skip
-    watch_service(telemetry, parts, readiness, settings.data_dir)
+    stack.callback(Watch(telemetry, parts, readiness, settings.data_dir).end)
     telemetry.describe(**asdict(about))
     throttle = Throttle(reads_per_minute=settings.reads_per_minute, writes_per_minute=settings.writes_per_minute)
     return State(parts=parts, readiness=readiness, throttle=throttle, telemetry=telemetry, about=about)
@@ -251,7 +255,7 @@ def _assemble(
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
         audit=Audit(writer, unwritten, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
         tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting,
-        doubtful=set(), fail_point=fail_point,
+        emptying=set(), doubtful=set(), fail_point=fail_point,
     )  # fmt: skip
 
 
@@ -262,6 +266,7 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     def load() -> None:
         while not stopping.is_set():
             try:
+                empty_at_start(database)
                 settle_files(database, parts.store, parts.tombstones)
                 database.read_now(check_vectors, parts.model.id, parts.model.version)
                 database.read_now(load_galleries, parts.galleries, parts.model.id)

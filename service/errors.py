@@ -24,6 +24,7 @@ ReappearError
 │   ├── DatabaseDown        nothing was written
 │   ├── StoreDown           the data folder cannot be written: nothing was kept
 │   └── OutcomeUnknown      it may have been written
+├── FileRefused             a file cannot be written like this
 ├── BackupRefused           a backup cannot be made or restored like this; nothing was changed
 │   └── BackupDamaged       the file is not a whole backup
 └── StartRefused            the service must not start like this
@@ -189,6 +190,12 @@ class OutcomeUnknown(Unavailable):
 
     code = "OUTCOME_UNKNOWN"
     retry_after_s = 5
+
+
+class FileRefused(ReappearError):
+    """A file cannot be written like this; only commands meet it."""
+
+    code = "FILE_REFUSED"
 
 
 class BackupRefused(ReappearError):

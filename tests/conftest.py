@@ -1,5 +1,6 @@
 """What tests share: real databases of both kinds, a service in this process or in its own, and pictures."""
 
+import gc
 import os
 import tempfile
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from fastapi.dependencies import models as fastapi_models
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
@@ -25,6 +27,16 @@ ROOT = Path(__file__).resolve().parents[1]
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Sets in the names of tests in one order, so that all processes of a run agree on the names."""
     return "{" + ", ".join(sorted(map(repr, val))) + "}" if isinstance(val, set | frozenset) else None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_apps() -> Iterator[None]:
+    """FastAPI remembers 4,096 functions, and with them the apps they are of, which are 6 MB each."""
+    yield
+    for cached in vars(fastapi_models).values():
+        if hasattr(cached, "cache_clear"):
+            cached.cache_clear()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

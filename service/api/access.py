@@ -13,6 +13,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 from starlette.datastructures import Headers
 
+from service.api.dependencies import known_query
 from service.domain import Caller, Scope
 from service.errors import BadInput, NotAllowed, TooManyRequests, Unauthorised
 from service.flows.audit import caller as caller_id
@@ -82,7 +83,7 @@ async def known_caller(request: Request) -> Caller:
 
 def permitted(scope: Scope, *, everywhere: bool = False) -> Callable[..., Awaitable[Caller]]:
     """A dependency that counts a request and raises TooManyRequests, or NotAllowed for a key of a lesser scope, or of
-    one collection where it must be for all."""
+    one collection where it must be for all, or BadInput for an unknown query parameter, in this order."""
 
     async def check(request: Request, caller: Annotated[Caller, Depends(known_caller)]) -> Caller:
         throttle: Throttle = request.state.throttle
@@ -92,6 +93,7 @@ def permitted(scope: Scope, *, everywhere: bool = False) -> Callable[..., Awaita
             raise NotAllowed(f"this needs a key with the scope {scope.value!r}; this one has {caller.scope.value!r}")
         if everywhere:
             _check_for_all(caller)
+        await known_query(request)
         return caller
 
     return check

@@ -9,13 +9,14 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, Table, column, delete, func, insert, select, table, text, update
 
-from service.db.tables import audit, collections, crops, erasures, identities, metadata, models, outbox
+from service.db.audit import sealed_through
+from service.db.tables import audit, audit_seals, collections, crops, erasures, identities, metadata, models, outbox
 from service.db.tables import meta as meta_table
 
 ROWS_AT_ONCE = 1_000
-LEFT_OUT = (outbox, erasures)  # work still to be done on files that a copy does not have
+LEFT_OUT = (outbox, erasures, audit_seals)  # work still to be done on files and rows that a copy does not have
 COPIED = tuple(one for one in metadata.sorted_tables if one not in LEFT_OUT)
-REPLACED = tuple(one for one in metadata.sorted_tables if one is not audit)  # the audit log only ever grows
+REPLACED = tuple(one for one in metadata.sorted_tables if one not in (audit, audit_seals))  # not taken back
 NUMBERED = {str(one.name): one.c.id for one in metadata.sorted_tables if one.autoincrement_column is not None}
 _sequence = table("sqlite_sequence", column("name"), column("seq"))
 
@@ -77,12 +78,13 @@ def copy_audit(source: Connection, target: Connection, copied: Callable[[int], N
     last = target.execute(select(func.max(audit.c.id))).scalar() or 0
     shift: int | None = None
     everything = select(audit).order_by(audit.c.id).execution_options(yield_per=ROWS_AT_ONCE)
-    for part in source.execute(everything).partitions():
-        between = select(audit).where(audit.c.id.between(part[0].id, part[-1].id))
+    here = audit.c.id > sealed_through(target)
+    for part in source.execute(everything.where(audit.c.id > sealed_through(source))).partitions():
+        between = select(audit).where(here, audit.c.id.between(part[0].id, part[-1].id))
         same = {row.id: _fingerprint(row) for row in target.execute(between)}
         missing = [row for row in part if same.get(row.id) != _fingerprint(row)]
         if missing and last and known is None:  # it may be there under another number
-            known = {_fingerprint(row) for row in target.execute(everything)}
+            known = {_fingerprint(row) for row in target.execute(everything.where(here))}
         missing = [row for row in missing if _fingerprint(row) not in (known or ())]
         if missing:
             shift = max(0, last + 1 - missing[0].id) if shift is None else shift

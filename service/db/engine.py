@@ -137,6 +137,23 @@ class Database:
         self._writing.dispose()
 
 
+@contextmanager
+def writing_beside(url: str) -> Iterator[Connection]:
+    """One writing transaction beside the service, whose log it neither checkpoints nor cuts. Raises DatabaseDown."""
+    engine = make_engine(parse_url(url), pool_size=1, read_only=False)
+
+    @event.listens_for(engine, "connect")
+    def _leave_log(connection: Any, record: object) -> None:
+        if engine.dialect.name == "sqlite":
+            connection.execute("PRAGMA wal_autocheckpoint=0")
+
+    try:
+        with translated(), engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
 def _rewrite_postgresql(connection: Connection) -> bool:
     """Rows that an older transaction may still see survive a VACUUM, so those open now must end first. A REINDEX in
     which the service dies leaves nothing behind, unlike a concurrent one; it waits for its lock, and lets others wait

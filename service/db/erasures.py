@@ -17,12 +17,12 @@ def erase_rows(connection: Connection, kind: str, table: Table, where: Any) -> N
     connection.execute(insert(erasures).from_select(["kind", "row_id", "row_created_at"], rows))
 
 
-def waiting_tombstones(connection: Connection) -> dict[int, Tombstone]:
-    """What the file does not have for certain yet, by its row."""
+def waiting_tombstones(connection: Connection, limit: int | None = None) -> dict[int, Tombstone]:
+    """What the file does not have for certain yet, by its row; the oldest, up to a limit."""
     database, epoch = connection.execute(select(meta.c.database_uuid, meta.c.epoch)).one()
     return {
         row.id: Tombstone(database, epoch, row.kind, row.row_id, row.row_created_at)
-        for row in connection.execute(select(erasures).order_by(erasures.c.id))
+        for row in connection.execute(select(erasures).order_by(erasures.c.id).limit(limit))
     }
 
 

@@ -8,9 +8,9 @@ from service.db.sightings import IN_AT_ONCE
 from service.db.tables import crops, outbox
 
 
-def waiting_pictures(connection: Connection) -> list[str]:
-    """Pictures in the outbox."""
-    return list(connection.execute(select(outbox.c.picture)).scalars())
+def waiting_pictures(connection: Connection, limit: int | None = None) -> list[str]:
+    """Pictures in the outbox, up to a limit."""
+    return list(connection.execute(select(outbox.c.picture).limit(limit)).scalars())
 
 
 def count_waiting(connection: Connection) -> int:

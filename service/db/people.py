@@ -20,6 +20,10 @@ _crops_of_identity = (
 )
 
 
+GOING = "/"  # which no client's name has: a collection whose name begins with it is hidden, and about to go
+_shown = collections.c.name.not_like(f"{GOING}%")
+
+
 def fold(name: str | None) -> str | None:
     """How names are compared: compatibility form, case folded."""
     return None if name is None else unicodedata.normalize("NFKC", name).casefold()
@@ -32,7 +36,7 @@ def _collections() -> Select[Any]:
     )  # fmt: skip
     return select(
         *collections.c, members.scalar_subquery().label("identities"), pictures.scalar_subquery().label("crops")
-    )
+    ).where(_shown)
 
 
 def _as_collection(row: Row[Any]) -> Collection:
@@ -70,13 +74,13 @@ def find_collection(connection: Connection, name: str) -> Collection:
 
 def look_up_collection(connection: Connection, collection: int) -> Collection | None:
     """A collection by our id, without its counts, or None."""
-    row = connection.execute(select(collections).where(collections.c.id == collection)).first()
+    row = connection.execute(select(collections).where(collections.c.id == collection, _shown)).first()
     return None if row is None else _bare(row)
 
 
 def collection_ids(connection: Connection) -> list[int]:
     """The ids of all collections."""
-    return [int(number) for number in connection.execute(select(collections.c.id)).scalars()]
+    return [int(number) for number in connection.execute(select(collections.c.id).where(_shown)).scalars()]
 
 
 def add_collection(connection: Connection, name: str, values: dict[str, Any], now: datetime) -> None:
@@ -94,12 +98,10 @@ def change_collection(connection: Connection, collection: int, values: dict[str,
         connection.execute(update(collections).where(collections.c.id == collection).values(values))
 
 
-def delete_collection(connection: Connection, collection: int) -> None:
-    """Remove a collection with its identities and keys; crops, vectors, attributes and kept answers go with them."""
-    erase_rows(connection, "identity", identities, identities.c.collection_id == collection)
-    erase_rows(connection, "collection", collections, collections.c.id == collection)
-    connection.execute(delete(identities).where(identities.c.collection_id == collection))
-    connection.execute(delete(collections).where(collections.c.id == collection))
+def count_identities(connection: Connection, collection: int) -> int:
+    """How many identities a collection has."""
+    query = select(func.count()).select_from(identities).where(identities.c.collection_id == collection)
+    return int(connection.execute(query).scalar_one())
 
 
 def _identities() -> Select[Any]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, selec
 from service.db.changes import decode_vector, encode_vector
 from service.db.erasures import erase_rows
 from service.db.filters import crop_clause
+from service.db.people import GOING
 from service.db.tables import collections, crops, identities, outbox, vectors
 from service.domain import Condition, Crop, CropIds, Quality, Sighting, VectorArray
 from service.errors import NotFound
@@ -123,7 +124,8 @@ class Kept:
 def find_picture(connection: Connection, crop: int) -> Kept:
     """The picture of a crop. Raises NotFound where there is no such crop."""
     columns = (crops.c.picture, crops.c.media_type, collections.c.name, identities.c.external_id)
-    query = select(*columns).join_from(crops, identities).join(collections).where(crops.c.id == crop)
+    home = select(*columns).join_from(crops, identities).join(collections)
+    query = home.where(crops.c.id == crop, collections.c.name.not_like(f"{GOING}%"))
     row = connection.execute(query).first()
     if row is None:
         raise no_crop(crop)
@@ -184,11 +186,6 @@ class Taken:
 def take_crops_of(connection: Connection, identity: int) -> Taken:
     """All crops of an identity; their pictures are put in the outbox. The rows go with the identity."""
     return _take(connection, crops.c.identity_id == identity)
-
-
-def take_crops_in(connection: Connection, collection: int) -> Taken:
-    """All crops of a collection; their pictures are put in the outbox. The rows go with the collection."""
-    return _take(connection, crops.c.identity_id.in_(_members(collection)))
 
 
 def take_crop(connection: Connection, identity: int, crop: int) -> Taken:

@@ -178,7 +178,7 @@ api_keys = Table(
     Column("revoked_at", UtcDateTime),
 )  # fmt: skip
 
-audit = Table(  # append-only: triggers refuse the rest
+audit = Table(  # append-only: triggers refuse the rest, but for what is sealed
     "audit", metadata,
     Column("id", BigId, primary_key=True),
     Column("at", UtcDateTime, nullable=False),
@@ -188,6 +188,12 @@ audit = Table(  # append-only: triggers refuse the rest
     Column("collection", String(128)),
     Column("subjects", JSON, nullable=False),  # the clients' ids of the people concerned
     sqlite_autoincrement=True,
+)  # fmt: skip
+
+audit_seals = Table(  # how far the audit log was exported for good: triggers let entries up to there be removed
+    "audit_seals", metadata,
+    Column("through", BigId, primary_key=True, autoincrement=False),
+    Column("entry", BigId, nullable=False),  # of the log itself, which says who did it
 )  # fmt: skip
 
 erasures = Table(  # rows that are gone for good and still have to be told to the file that outlives the database

@@ -3,6 +3,8 @@ a second, so that no query waits for a disk. A crash may lose the last second of
 
 import asyncio
 import logging
+import os
+import pwd
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from service.telemetry import request_id
 
 caller: ContextVar[str] = ContextVar("caller", default="service")  # the key's id while a request is at hand
 WEIGHT_AT_ONCE = 10_000
+MAX_CALLER_CHARS = 64
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,15 @@ log = logging.getLogger(__name__)
 def entry(action: str, collection: str | None, subjects: Iterable[str] = ()) -> AuditEntry:
     """An entry of the request at hand, for now; call it outside the writer's thread."""
     return AuditEntry(datetime.now(UTC), request_id.get(), caller.get(), action, collection, tuple(subjects))
+
+
+def command_entry(action: str, *about: str) -> AuditEntry:
+    """An entry of a command that works past the service, for now and the user it runs as."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        user = str(os.getuid())
+    return AuditEntry(datetime.now(UTC), None, f"command:{user}"[:MAX_CALLER_CHARS], action, None, about)
 
 
 def _adding(entries: Sequence[AuditEntry]) -> Job[None]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from service.db.audit import add_beside
 from service.db.copies import Copy, remove_files
 from service.db.copying import (
     Meta,
@@ -28,11 +29,12 @@ from service.db.copying import (
     read_sequences,
     remove_rows,
 )  # fmt: skip
-from service.db.engine import make_engine, parse_url, translated
+from service.db.engine import make_engine, parse_url, translated, writing_beside
 from service.db.pruning import all_pictures, count_pictures, drop_gone_pictures, erase_gone
 from service.db.schema import check_revision, revision_of
 from service.errors import BackupRefused, FolderRefused, NotFound
 from service.flows.archive import FORMAT, ROWS, ArchiveWriter
+from service.flows.audit import command_entry
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
 from service.store.whole_file import whole_file
@@ -81,6 +83,7 @@ def back_up(
     rows = path.with_name(f"{path.name}.rows")
     with whole_file(path, overwrite=overwrite) as file, _empty_copy(rows) as copy, ExitStack() as stack:
         writer = ArchiveWriter(file, int(began.timestamp()))
+        _note(database_url, data_dir, path)
         with _original(database_url, data_dir) as original:
             before = _copy_all(original, copy, progress)
         store = FolderStore(data_dir / "pictures")
@@ -125,10 +128,7 @@ def _original(url: str, data_dir: Path) -> Iterator[Connection]:
     if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
         raise BackupRefused(f"there is no database {parsed.database}; set REAPPEAR_DATABASE_URL to that of the service")
     with ExitStack() as stack:
-        try:
-            stack.callback(FolderLock(data_dir).release)
-        except FolderRefused:
-            log.debug("a service runs")
+        stack.enter_context(_kept_idle(data_dir))
         engine = make_engine(parsed, pool_size=1, read_only=True)
         stack.callback(engine.dispose)
         with translated(), engine.begin() as connection:
@@ -136,11 +136,39 @@ def _original(url: str, data_dir: Path) -> Iterator[Connection]:
             yield connection
 
 
-def _copy_all(original: Connection, copy: Copy, progress: Progress) -> Meta:
+@contextmanager
+def _kept_idle(data_dir: Path) -> Iterator[None]:
+    """Where no service runs, none starts meanwhile."""
+    try:
+        lock = FolderLock(data_dir)
+    except FolderRefused:
+        log.debug("a service runs")
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _note(url: str, data_dir: Path, path: Path) -> None:
+    """Say in the audit log who takes this backup, before anything of a person is read."""
+    with _original(url, data_dir) as original:
+        _read_meta(original)
+    with _kept_idle(data_dir), writing_beside(url) as connection:
+        add_beside(connection, command_entry("backup", f"file={path.name}"))
+
+
+def _read_meta(original: Connection) -> Meta:
     check_revision(original)
     meta = read_meta(original)
     if meta is None:
         raise BackupRefused("the database was never served; there is nothing in it")
+    return meta
+
+
+def _copy_all(original: Connection, copy: Copy, progress: Progress) -> Meta:
+    meta = _read_meta(original)
     total, done = sum(count_rows(original).values()), 0
 
     def copied(rows: int) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 
 from service.db.outbox import known_pictures
 from service.errors import NotReady
-from service.flows import retention
+from service.flows import emptying, retention, rotation
 from service.flows.keys import load_keys
 from service.flows.outbox import empty_outbox
 from service.flows.parts import Parts
@@ -36,12 +36,15 @@ async def keep_house(parts: Parts, ready: Callable[[], None], every_s: float) ->
 
 
 async def put_right(parts: Parts) -> None:
-    """Bring index and keys up to date, settle doubtful pictures, remove what has had its time, unlink and overwrite
-    what is removed, drop old answers. What fails does not keep the rest from being done."""
+    """Bring index and keys up to date, settle doubtful pictures, remove what has had its time
+    and what is left of collections, unlink and overwrite
+    what is removed, remove what is sealed of the audit log, drop old answers. What fails does not keep the rest from
+    being done."""
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "index": parts.writer.catch_up, "doubtful pictures": partial(settle_doubtful, parts),
         "keys": partial(load_keys, parts), "retention": partial(retention.apply, parts),
-        "outbox": partial(empty_outbox, parts),
+        "collections": partial(emptying.go_on, parts), "outbox": partial(empty_outbox, parts),
+        "audit log": partial(rotation.remove, parts),
         "rewriting": partial(parts.rewriting.catch_up, parts.database, parts.writer),
         "answers": lambda: parts.writer.write(lambda connection, changes: parts.repeats.forget(connection)),
     }  # fmt: skip

@@ -2,38 +2,63 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from service.db.changes import ChangeLog
 from service.db.erasures import clear_tombstones, waiting_tombstones
 from service.db.outbox import clear_outbox, waiting_pictures
-from service.domain import Tombstone
+from service.domain import PictureStore, Tombstone
 from service.errors import OutcomeUnknown, ReappearError
 from service.flows.parts import Parts
+from service.store.tombstones import Tombstones
 
 log = logging.getLogger(__name__)
 
+AT_ONCE = 2_000  # pictures, and rows: what is cleared in one transaction, while other writes wait
 
-def what_waits(connection: Connection) -> tuple[list[str], dict[int, Tombstone]]:
-    """Pictures to unlink, and rows, by their number, to be told to the file."""
-    return waiting_pictures(connection), waiting_tombstones(connection)
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Pictures to unlink, and rows, by their number, to be told to the file; some of those that wait."""
+
+    pictures: Sequence[str]
+    stones: Mapping[int, Tombstone]
+
+    def __bool__(self) -> bool:
+        return bool(self.pictures or self.stones)
+
+    def remove(self, store: PictureStore, tombstones: Tombstones) -> None:
+        """Tell the file, then unlink. Raises OSError."""
+        tombstones.append(list(self.stones.values()))
+        store.unlink(list(self.pictures))
+
+    def clear(self, connection: Connection) -> None:
+        """They are removed."""
+        clear_outbox(connection, self.pictures)
+        clear_tombstones(connection, list(self.stones))
+
+
+def what_waits(connection: Connection) -> Leftovers:
+    """The next of what removals left."""
+    return Leftovers(waiting_pictures(connection, AT_ONCE), waiting_tombstones(connection, AT_ONCE))
 
 
 async def empty_outbox(parts: Parts) -> None:
     """Unlink the pictures whose rows are gone, and tell the file that outlives the database; what cannot be done now
     stays for the next time."""
-    pictures, stones = await asyncio.to_thread(parts.database.read_now, what_waits)  # `read` refuses under load
-    if not pictures and not stones:
-        return
-    parts.fail_point("after-commit-before-unlink")
-    await asyncio.to_thread(parts.tombstones.append, list(stones.values()))
-    await asyncio.to_thread(parts.store.unlink, pictures)
-    parts.fail_point("after-unlink-before-clearing")
+    while waiting := await asyncio.to_thread(parts.database.read_now, what_waits):  # `read` refuses under load
+        parts.fail_point("after-commit-before-unlink")
+        await asyncio.to_thread(waiting.remove, parts.store, parts.tombstones)
+        parts.fail_point("after-unlink-before-clearing")
+        await _clear(parts, waiting)
 
+
+async def _clear(parts: Parts, waiting: Leftovers) -> None:
     def job(connection: Connection, changes: ChangeLog) -> None:
-        clear_outbox(connection, pictures)
-        clear_tombstones(connection, list(stones))
+        waiting.clear(connection)
 
     parts.rewriting.ask()
     await parts.writer.write(job)

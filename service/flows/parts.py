@@ -52,5 +52,6 @@ class Parts:
     keys: KeyRing
     tombstones: Tombstones
     rewriting: Rewriting
+    emptying: set[int]  # hidden collections (ours) that a request is removing
     doubtful: set[str]  # staged pictures of enrolments whose outcome is unknown
     fail_point: Callable[[str], None]  # told the name of each place where a crash must not lose anything

@@ -8,8 +8,7 @@ from service.db.audit import add_entries
 from service.db.changes import all_vectors, crops_without_vector, current_generation, models_in_use
 from service.db.copying import hold_still
 from service.db.engine import Database
-from service.db.erasures import clear_tombstones
-from service.db.outbox import clear_outbox, known_pictures
+from service.db.outbox import known_pictures
 from service.db.people import collection_ids
 from service.domain import PictureStore
 from service.errors import NotReady
@@ -28,17 +27,16 @@ def settle_files(database: Database, store: PictureStore, tombstones: Tombstones
     known = database.read_now(known_pictures, staged)
     store.publish(sorted(known))
     store.discard([name for name in staged if name not in known])
-    gone, stones = database.read_now(what_waits)
-    if gone or stones:
-        tombstones.append(list(stones.values()))
-        store.unlink(gone)
+    unlinked = 0
+    while waiting := database.read_now(what_waits):
+        waiting.remove(store, tombstones)
         with database.begin() as connection:
-            clear_outbox(connection, gone)
-            clear_tombstones(connection, list(stones))
-    if staged or gone:
+            waiting.clear(connection)
+        unlinked += len(waiting.pictures)
+    if staged or unlinked:
         log.info(
             "settled pictures",
-            extra={"published": len(known), "dropped": len(staged) - len(known), "unlinked": len(gone)},
+            extra={"published": len(known), "dropped": len(staged) - len(known), "unlinked": unlinked},
         )
 
 

@@ -11,11 +11,13 @@ from sqlalchemy import Connection
 
 from service.db.audit import add_entries
 from service.db.changes import ChangeLog
-from service.db.people import delete_collection, delete_identity, describe_collection, find_collection, find_identity
-from service.db.sightings import Taken, rows_of, take_crop, take_crops_in, take_crops_of, vectors_of_crops
+from service.db.emptying import hide_collection, some_crops
+from service.db.people import count_identities, delete_identity, find_collection, find_identity
+from service.db.sightings import Taken, rows_of, take_crop, take_crops_of, vectors_of_crops
 from service.domain import DEFAULT_COLLECTION, VectorArray
-from service.errors import Conflict, DatabaseDown, NotFound, OutcomeUnknown
+from service.errors import Conflict, DatabaseDown, NotFound, OutcomeUnknown, ReappearError
 from service.flows.audit import entry
+from service.flows.emptying import empty, go_on
 from service.flows.outbox import unlink
 from service.flows.parts import Parts
 
@@ -100,39 +102,63 @@ async def remove_crop(parts: Parts, collection: str, external_id: str, crop: int
 
 
 async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -> Removed:
-    """Remove a collection and its keys. Raises Conflict for the default one, and for one with people in it unless asked
-    for."""
+    """Remove a collection and its keys: first it is hidden, then it goes portion by portion. Raises Conflict for the
+    default one, and for one with people in it unless asked for."""
     if name == DEFAULT_COLLECTION:
         raise Conflict("the default collection always exists; remove its identities instead")
     done = entry("collection.remove", name)
 
-    def job(connection: Connection, changes: ChangeLog) -> _Gone:
-        home = describe_collection(connection, name)
-        if home.identities and not with_identities:
-            raise Conflict(f"{name!r} holds {home.identities} identities; add ?with_identities=true to remove them too")
-        taken = take_crops_in(connection, home.id)
-        vectors = _some_vectors(connection, parts, taken)
-        delete_collection(connection, home.id)
-        changes.removed(home.id, taken.crops)
+    def hide(connection: Connection, changes: ChangeLog) -> tuple[int, VectorArray]:
+        home = find_collection(connection, name).id
+        people = count_identities(connection, home)
+        if people and not with_identities:
+            raise Conflict(f"{name!r} holds {people} identities; add ?with_identities=true to remove them too")
+        vectors = vectors_of_crops(connection, some_crops(connection, home, MAX_LOOKED_FOR), parts.model.id)
+        hide_collection(connection, home)
         add_entries(connection, [done])
-        return _Gone(home.id, home.identities, taken, vectors)
+        parts.emptying.add(home)  # housekeeping leaves it to this request
+        return home, vectors
 
-    return await _remove(parts, job, then=lambda: parts.keys.drop_collection(name))
+    try:
+        home, vectors = (await parts.writer.write(hide)).value
+    except NotFound:
+        await _go_on(parts)  # with a removal whose answer was lost, and which is asked for again
+        raise
+    parts.keys.drop_collection(name)
+    parts.fail_point("after-hiding-before-emptying")
+    try:
+        gone = await empty(parts, home)
+    except ReappearError as error:  # never one that says that nothing was done
+        raise OutcomeUnknown("removed, and found no more, but some rows have yet to follow; ask again") from error
+    finally:
+        parts.emptying.discard(home)
+    taken = Taken(gone.crops, gone.vectors, gone.pictures)
+    return await _receipt(parts, _Gone(home, gone.identities, taken, vectors), gone.generation)
 
 
-async def _remove(parts: Parts, job: Job, then: Callable[[], None] = lambda: None) -> Removed:
+async def _go_on(parts: Parts) -> None:
+    try:
+        await go_on(parts)
+    except ReappearError as error:
+        raise OutcomeUnknown("removed, and found no more, but some rows have yet to follow; ask again") from error
+    await unlink(parts)
+
+
+async def _remove(parts: Parts, job: Job) -> Removed:
     try:
         written = await parts.writer.write(job)
     except NotFound:
         await unlink(parts)  # of a removal whose answer was lost, and which is asked for again
         raise
-    then()
-    gone = written.value
+    return await _receipt(parts, written.value, written.generation)
+
+
+async def _receipt(parts: Parts, gone: _Gone, generation: int) -> Removed:
     await unlink(parts)
     rewritten = parts.rewriting.done
     crops = len(gone.taken.crops)
     return Removed(
-        Counts(gone.identities, crops, gone.taken.vectors, gone.taken.pictures), written.generation,
+        Counts(gone.identities, crops, gone.taken.vectors, gone.taken.pictures), generation,
         SelfQuery(crops, await _look_for(parts, gone)), rewritten, parts.rewriting.deadline,
     )  # fmt: skip
 

@@ -30,9 +30,10 @@ from service.db.erasures import waiting_tombstones
 from service.db.outbox import known_pictures
 from service.db.pruning import ERASABLE, count_pictures, erase_stones, pictures_of
 from service.db.schema import check_revision, revision_of, upgrade
-from service.domain import AuditEntry, Tombstone
+from service.domain import Tombstone
 from service.errors import BackupRefused
 from service.flows.archive import ArchiveReader
+from service.flows.audit import command_entry
 from service.flows.backup import Progress
 from service.flows.checking import check_pictures, check_rows, check_version, in_parts
 from service.flows.reconcile import settle_files
@@ -120,7 +121,7 @@ def restore(
             _replace_rows(source, connection, progress)
             raise_sequences(connection, archive.manifest["sequences"])
             raise_sequences(connection, stones.highest())
-            add_entries(connection, [AuditEntry(datetime.now(UTC), None, "command", "restore", None)])
+            add_entries(connection, [command_entry("restore", f"file={path.name}")])
             fail_point("before-commit")
         fail_point("after-commit-before-publish")
         lock.claim_for(backup.uuid)

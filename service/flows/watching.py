@@ -11,43 +11,69 @@ from service.flows.parts import Parts
 from service.flows.readiness import Readiness
 from service.telemetry import Telemetry
 
-
-def watch_service(telemetry: Telemetry, parts: Parts, readiness: Readiness, data_dir: Path) -> None:
-    """Register the gauges of one running service."""
-    gauges: list[tuple[str, str, Callable[[], float]]] = [
-        ("reappear_ready", "1 while the service can enrol and query", lambda: _is_ready(readiness)),
-        ("reappear_index_crops", "Crops in the index", lambda: len(parts.galleries)),
-        ("reappear_index_bytes", "Memory of the vectors in the index", lambda: parts.galleries.vector_bytes),
-        ("reappear_generation", "Last change applied to the index", lambda: parts.galleries.generation),
-        ("reappear_disk_free_bytes", "Free space for the data folder", lambda: shutil.disk_usage(data_dir).free),
-        ("reappear_disk_bytes", "Size of the disk of the data folder", lambda: shutil.disk_usage(data_dir).total),
-        ("reappear_audit_waiting", "Reads not yet written to the audit log", lambda: len(parts.audit)),
-        ("reappear_outbox_pictures", "Removed pictures not yet unlinked", lambda: _waiting_pictures(parts)),
-        ("reappear_rewrite_waiting_seconds", "How long removed rows have waited to be overwritten",
-         lambda: parts.rewriting.waiting_s),
-    ]  # fmt: skip
-    for name, meaning, read in gauges:
-        telemetry.watch(name, meaning, read)
-    for pool, state in parts.database.connections():
-        telemetry.watch_connections(pool, state, partial(_connections, parts, pool, state))
-    for batcher in (parts.embedder.batcher, parts.searcher.batcher, parts.writer.batcher):
-        telemetry.waiting.labels(batcher.name).set_function(partial(getattr, batcher, "waiting"))
+NOTHING = float("nan")
 
 
-def _connections(parts: Parts, pool: str, state: str) -> float:
+class Watch:
+    """The gauges of one service. Once it has stopped they hold nothing of it: FastAPI keeps apps, and with them their
+    metrics, in caches of its own."""
+
+    def __init__(self, telemetry: Telemetry, parts: Parts, readiness: Readiness, data_dir: Path) -> None:
+        """Register the gauges."""
+        self._parts: Parts | None = parts
+        self._readiness: Readiness | None = readiness
+        gauges: list[tuple[str, str, Callable[[Parts], float]]] = [
+            ("reappear_index_crops", "Crops in the index", lambda parts: len(parts.galleries)),
+            ("reappear_index_bytes", "Memory of the vectors in the index", lambda parts: parts.galleries.vector_bytes),
+            ("reappear_generation", "Last change applied to the index", lambda parts: parts.galleries.generation),
+            ("reappear_audit_waiting", "Reads not yet written to the audit log", lambda parts: len(parts.audit)),
+            ("reappear_outbox_pictures", "Removed pictures not yet unlinked", _waiting_pictures),
+            ("reappear_rewrite_waiting_seconds", "How long removed rows have waited to be overwritten",
+             lambda parts: parts.rewriting.waiting_s),
+        ]  # fmt: skip
+        for name, meaning, read in gauges:
+            telemetry.watch(name, meaning, partial(self._read, read))
+        telemetry.watch("reappear_ready", "1 while the service can enrol and query", self._is_ready)
+        telemetry.watch(
+            "reappear_disk_free_bytes", "Free space for the data folder", lambda: shutil.disk_usage(data_dir).free
+        )
+        telemetry.watch(
+            "reappear_disk_bytes", "Size of the disk of the data folder", lambda: shutil.disk_usage(data_dir).total
+        )
+        for pool, state in parts.database.connections():
+            telemetry.watch_connections(pool, state, partial(self._read, partial(_connections, pool, state)))
+        for part in ("embedder", "searcher", "writer"):
+            name = getattr(parts, part).batcher.name
+            telemetry.waiting.labels(name).set_function(partial(self._read, partial(_waiting, part)))
+
+    def end(self) -> None:
+        """The service has stopped."""
+        self._parts = self._readiness = None
+
+    def _read(self, read: Callable[[Parts], float]) -> float:
+        return NOTHING if self._parts is None else read(self._parts)
+
+    def _is_ready(self) -> float:
+        try:
+            if self._readiness is not None:
+                self._readiness.check()
+                return 1
+        except NotReady:
+            pass
+        return 0
+
+
+def _connections(pool: str, state: str, parts: Parts) -> float:
     return parts.database.connections()[pool, state]
 
 
-def _is_ready(readiness: Readiness) -> float:
-    try:
-        readiness.check()
-    except NotReady:
-        return 0
-    return 1
+def _waiting(part: str, parts: Parts) -> float:
+    waiting: int = getattr(parts, part).batcher.waiting
+    return waiting
 
 
 def _waiting_pictures(parts: Parts) -> float:
     try:
         return parts.database.read_now(count_waiting)
     except DatabaseDown:
-        return float("nan")
+        return NOTHING

@@ -1,12 +1,12 @@
 """One process owns a data folder at a time."""
 
 import fcntl
-import os
 from pathlib import Path
 from typing import IO
 
 from service.errors import FolderRefused
 from service.store.folder import sync_folder
+from service.store.whole_file import whole_file
 
 LOCK_FILE = "lock"
 OWNER_FILE = "database-uuid"
@@ -51,13 +51,8 @@ class FolderLock:
         """Bind the folder to a database. Raises FolderRefused where it holds the pictures of another."""
         path = self._folder / OWNER_FILE
         if not path.exists():
-            part = path.with_suffix(".part")
-            with part.open("w") as file:
-                file.write(database)
-                file.flush()
-                os.fsync(file.fileno())
-            part.rename(path)
-            sync_folder(self._folder)
+            with whole_file(path, overwrite=True) as file:
+                file.write(database.encode())
         elif self.owner != database:
             raise FolderRefused(
                 f"{self._folder} holds the pictures of another database; "

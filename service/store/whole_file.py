@@ -7,21 +7,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from service.errors import BackupRefused
+from service.errors import FileRefused
 from service.store.folder import sync_folder
 
 
 @contextmanager
 def whole_file(path: Path, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """A seekable file, readable by its owner only, that gets its name, synced, once the block ends well; until
-    then it is PATH.part, which only one process writes. Raises BackupRefused."""
+    then it is PATH.part, which only one process writes. Raises FileRefused."""
     part = part_of(path)
     if path.exists() and not (overwrite and path.is_file()):
-        raise BackupRefused(f"{path} exists already; name another file, or add --overwrite")
+        raise FileRefused(f"{path} exists already; name another file, or add --overwrite")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o600)
     except OSError as error:
-        raise BackupRefused(f"{part} cannot be written ({error.strerror})") from error
+        raise FileRefused(f"{part} cannot be written ({error.strerror})") from error
     with os.fdopen(descriptor, "wb") as file:
         _lock(file, part)
         try:
@@ -48,4 +48,4 @@ def _lock(file: IO[bytes], part: Path) -> None:
     except OSError:
         ours = False
     if not ours:
-        raise BackupRefused(f"{part} is being written by another process; wait for it, or name another file")
+        raise FileRefused(f"{part} is being written by another process; wait for it, or name another file")

@@ -26,7 +26,7 @@ SCOPES = {
     "DELETE /gallery/{identity}/crops/{crop}": "write",
     "POST /collections": "admin", "PATCH /collections/{name}": "admin", "DELETE /collections/{name}": "admin",
     "GET /keys": "admin", "POST /keys": "admin", "DELETE /keys/{key}": "admin", "GET /audit": "admin",
-    "GET /retention": "admin", "POST /retention": "admin",
+    "GET /retention": "admin", "POST /retention": "admin", "POST /audit/rotation": "admin",
 }  # fmt: skip
 LESSER = {"read": [], "write": ["read"], "admin": ["read", "write"]}
 DOCUMENTATION = {  # of the page that tells what the routes are
@@ -41,6 +41,7 @@ BODIES: dict[str, dict[str, Any]] = {  # that would work, for routes that take o
     "POST /collections": {"json": {"name": "made"}},
     "PATCH /collections/{name}": {"json": {"retention_days": 5}},
     "POST /keys": {"json": {"name": "n", "scope": "admin"}},
+    "POST /audit/rotation": {"json": {"entries": 9_999, "sha256": "0" * 64, "file": "f"}},
 }
 
 
@@ -170,10 +171,24 @@ def test_a_key_whose_share_is_used_up_is_told_when_to_come_again(operation: str,
 
 
 @pytest.mark.parametrize("operation", SCOPES)
+def test_a_request_with_an_unknown_parameter_is_counted_and_refused(operation: str, locked: Locked) -> None:
+    headers = holder(locked.client, locked.admin, "admin", reads_per_minute=2, writes_per_minute=2)
+    for left in ("1", "0"):
+        answer = locked.send(operation, headers, {"params": {"colour": "red"}})
+        assert answer.status_code == 422, answer.text
+        assert "colour" in answer.json()["detail"]
+        assert answer.headers["ratelimit-remaining"] == left
+    assert locked.send(operation, headers, {"params": {"colour": "red"}}).status_code == 429
+    if LESSER[SCOPES[operation]]:
+        lesser = holder(locked.client, locked.admin, "read")
+        assert locked.send(operation, lesser, {"params": {"colour": "red"}}).status_code == 403
+
+
+@pytest.mark.parametrize("operation", SCOPES)
 def test_a_key_of_the_right_scope_is_let_through(operation: str, locked: Locked) -> None:
     """Last in this file: it changes what there is."""
     headers = holder(locked.client, locked.admin, SCOPES[operation])
     answer = locked.send(operation, headers)
-    assert answer.status_code in (200, 201, 404), answer.text
+    assert answer.status_code in (200, 201, 404) or answer.json()["error"] == "CONFLICT", answer.text
     if answer.status_code == 404:
         assert answer.json()["error"] != "NOT_FOUND", "that is a route which is not there"

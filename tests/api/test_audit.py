@@ -29,6 +29,7 @@ NOT_PERSONAL = {  # they neither show nor change anything that is kept of a pers
     "GET /livez", "GET /readyz", "GET /version", "GET /metrics", "GET /collections", "GET /collections/{name}",
     "GET /keys", "GET /retention",
 }  # fmt: skip
+ELSEWHERE = {"POST /audit/rotation"}  # which takes entries away: tests/command/test_rotate.py
 BEYOND_COLLECTIONS = ("POST /embed", "GET /audit")
 PERSON = {"identity": "p-1"}
 ENTRIES: dict[str, tuple[str, dict[str, Any], str, list[str] | None]] = {  # path, body, action, subjects
@@ -70,7 +71,7 @@ def test_every_operation_on_personal_data_is_noted_with_who_what_whom_and_in_whi
     with keyed(tmp_path, database_url) as (client, admin):
         document = client.get("/openapi.json").json()
         found = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
-        assert found == {*NOT_PERSONAL, *ENTRIES}, "a new operation needs a line in one of the two"
+        assert found == {*NOT_PERSONAL, *ENTRIES, *ELSEWHERE}, "a new operation needs a line in one of them"
         made = made_key(client, admin, "admin")
         for seed in (1, 2):
             answer = client.post("/gallery", **json_images(jpeg(seed), identity=f"p-{seed}"), headers=admin)
@@ -180,6 +181,10 @@ def test_the_log_is_append_only_in_the_database_itself(client: TestClient, setti
     assert len(flushed(client)) == len(before) + 2
 
 
+async def later() -> None:
+    """Writes nothing down yet."""
+
+
 def pages(client: TestClient, limit: int, between: Callable[[], object] = lambda: None) -> list[dict[str, Any]]:
     """The whole log, page by page, as an exporter takes it."""
     found: list[dict[str, Any]] = []
@@ -193,7 +198,10 @@ def pages(client: TestClient, limit: int, between: Callable[[], object] = lambda
         between()
 
 
-def test_an_exporter_gets_each_entry_exactly_once_also_while_the_log_grows(client: TestClient) -> None:
+def test_an_exporter_gets_each_entry_exactly_once_also_while_the_log_grows(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts_of(client).audit, "flush", later)  # its own looks would be in it too
     for number in range(12):
         client.post("/collections", json={"name": f"c{number}"})
     grown = iter(range(12, 18))

@@ -160,3 +160,17 @@ def test_a_named_site_needs_a_key_all_the_same(tmp_path: Path, sqlite_url: str) 
         assert refused.headers["access-control-allow-origin"] == ORIGIN, "the page must be able to read why"
         assert client.get("/gallery", headers={"Origin": ORIGIN, **admin}).status_code == 200
         assert preflight(client, ORIGIN).status_code == 200, "which browsers send without a key"
+
+
+def test_pages_of_a_named_origin_can_read_what_the_guard_refuses(sqlite_url: str, tmp_path: Path) -> None:
+    with running(tmp_path / "data", sqlite_url, cors_origins=ORIGIN, max_body_bytes=1024) as client:
+        from_page, elsewhere = {"Origin": ORIGIN}, {"Origin": "https://evil.example"}
+        large = client.post("/gallery", content=b"x" * 2000, headers={**from_page, "Content-Type": "image/jpeg"})
+        assert (large.status_code, large.headers["access-control-allow-origin"]) == (413, ORIGIN)
+        assert "x-request-id" in large.headers["access-control-expose-headers"].lower()
+        for path in ("/gallery/a%2Fb", "/gallery/%ff", "/gallery/nobody"):
+            refused = client.get(path, headers=from_page)
+            assert refused.status_code in (404, 422), refused.text
+            assert refused.headers.get_list("access-control-allow-origin") == [ORIGIN], path
+            assert refused.headers["vary"] == "Origin"
+            assert "access-control-allow-origin" not in client.get(path, headers=elsewhere).headers

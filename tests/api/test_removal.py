@@ -327,5 +327,5 @@ def test_tables_that_hold_personal_data_are_all_looked_through(engine: Engine) -
     """A new table must be thought of here: does a removal reach it?"""
     assert set(metadata.tables) == {
         "meta", "models", "collections", "identities", "attributes", "crops", "vectors", "changes", "outbox",
-        "idempotency", "api_keys", "audit", "erasures",
+        "idempotency", "api_keys", "audit", "audit_seals", "erasures",
     }  # fmt: skip

@@ -74,6 +74,17 @@ def test_erased_people_stay_erased_elsewhere_with_the_file_of_tombstones_and_for
         audit(target.url, target.data_dir)
 
 
+def test_a_file_of_tombstones_that_was_set_aside_is_still_good_beside_the_new_one(source: Place) -> None:
+    file, aside = source.data_dir / "backup.tar", source.data_dir / "erasures-2026-05.jsonl"
+    source.back_up(file)
+    with source.serving() as client:
+        assert client.delete("/gallery/p-1").status_code == 200
+        (source.data_dir / TOMBSTONE_FILE).rename(aside)
+        assert client.delete("/gallery/p-2").status_code == 200
+    assert {one.kind for one in Tombstones(source.data_dir / TOMBSTONE_FILE).read()} == {"crop", "identity"}
+    assert source.restore(file, replace=True, tombstones=[aside]).identities == 2
+
+
 def test_without_the_file_an_old_backup_brings_people_back_and_older_tombstones_do_not_meet_them(
     lite_source: Place, place: MakePlace
 ) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.db import engine
-from service.errors import BackupRefused, DatabaseRefused, FolderRefused
+from service.errors import BackupRefused, DatabaseRefused, FileRefused, FolderRefused
 from service.store.tombstones import TOMBSTONE_FILE
 from tests.backup.conftest import MakePlace, Place, answers, enrol, filled
 from tests.crash.audit import audit
@@ -98,12 +98,12 @@ def test_a_backup_never_overwrites_another_file_unless_asked_and_leaves_nothing_
     file = folder / "backup.tar"
     source.back_up(file)
     assert file.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(BackupRefused, match="exists already"):
+    with pytest.raises(FileRefused, match="exists already"):
         source.back_up(file)
     first = file.read_bytes()
     source.back_up(file, overwrite=True)
     assert file.read_bytes() != first
-    with pytest.raises(BackupRefused, match="cannot be written"):
+    with pytest.raises(FileRefused, match="cannot be written"):
         source.back_up(tmp_path / "nowhere" / "backup.tar")
     for missing in (Place(source.url, tmp_path / "gone"), Place(f"sqlite:///{tmp_path}/gone.db", source.data_dir)):
         with pytest.raises(BackupRefused, match=r"there is no .*gone"):

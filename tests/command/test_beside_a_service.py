@@ -129,7 +129,7 @@ def test_the_doctor_examines_either_database(database_url: str, tmp_path: Path) 
 def test_every_command_explains_itself_with_an_example(command: Run) -> None:
     for arguments in (
         ("serve",), ("migrate",), ("doctor",), ("retention",), ("keys", "create"), ("keys", "list"),
-        ("keys", "revoke"), ("audit", "export"), ("backup",), ("restore",),
+        ("keys", "revoke"), ("audit", "export"), ("audit", "rotate"), ("backup",), ("restore",),
         ("model", "list"), ("model", "pull"),
     ):  # fmt: skip
         told = command(*arguments, "--help")

@@ -12,7 +12,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE = ROOT / "service"
 COMMANDS = {
-    "flows/restore.py": "tests/backup/test_killed.py"
+    "flows/restore.py": "tests/backup/test_killed.py",
+    "flows/remove.py": "tests/crash/test_emptying.py",
+    "flows/rotation.py": "tests/command/test_rotate.py",
 }  # no crowd gets there: source → the test that kills there
 ANY_MOMENT, STARTING = "any moment", "while starting"
 PASSES_AT_MOST = 16  # how often a point is passed before it kills

@@ -144,7 +144,7 @@ def test_what_hangs_together_still_does_after_an_upgrade(database_url: str, engi
 def test_the_way_back_is_refused_where_pictures_were_not_kept_and_changes_nothing(
     database_url: str, engine: Engine
 ) -> None:
-    upgrade(database_url)
+    upgrade(database_url, "0002")
     with engine.begin() as connection:
         bare = insert_crop(connection, "NULL")
         connection.execute(text(f"INSERT INTO audit (at, caller, action, subjects) VALUES ('{NOW}', 'c', 'a', '[]')"))
@@ -153,7 +153,6 @@ def test_the_way_back_is_refused_where_pictures_were_not_kept_and_changes_nothin
         downgrade(database_url, "0001")
     assert content(engine) == before
     with engine.begin() as connection:
-        check_revision(connection)
         connection.execute(text(f"DELETE FROM crops WHERE id = {bare}"))
     people = {name: names for name, names in columns_of(engine).items() if name in ("identities", "crops", "vectors")}
     kept = content(engine, people)

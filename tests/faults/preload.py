@@ -24,7 +24,7 @@ class FaultyDisk:
         self._folder = folder
         self._journal = beside / "journal"
         self._control = beside / "disk-control"
-        library = compile_library(beside, "disk", "unseen")
+        library = compile_library(beside, "disk", "stdio", "unseen")
         self.change()
         self.environment = {
             "LD_PRELOAD": str(library), "REAPPEAR_TEST_DISK_FOLDER": str(folder),
@@ -59,7 +59,7 @@ class FaultyClock:
 def compile_library(folder: Path, *names: str) -> Path:
     """Compile C sources of this folder into one library. Its want of a compiler fails in CI and is a visible skip
     elsewhere."""
-    compiler = _compiler()
+    compiler = compiler_here()
     if compiler is None:
         message = "there is no C compiler; the faults of disks and clocks cannot be tested"
         if os.environ.get("CI") == "true":
@@ -73,7 +73,8 @@ def compile_library(folder: Path, *names: str) -> Path:
 
 
 @cache
-def _compiler() -> str | None:
+def compiler_here() -> str | None:
+    """The C compiler of this machine."""
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 

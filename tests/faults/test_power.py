@@ -167,12 +167,12 @@ def test_a_journal_replayed_whole_is_the_folder_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "act",
     [
-        "import ctypes; ctypes.CDLL(None).fopen(path, b'w')",
+        "import ctypes; ctypes.CDLL(None).freopen(path, b'w', ctypes.c_void_p.in_dll(ctypes.CDLL(None), 'stdout'))",
         "import mmap; f = open(path, 'wb+'); f.truncate(4096); mmap.mmap(f.fileno(), 4096)",
         "a, b = open('/proc/self/exe', 'rb'), open(path, 'wb'); "
         "import os; os.copy_file_range(a.fileno(), b.fileno(), 10)",
     ],
-    ids=["stdio", "a shared mapping", "a copy within the kernel"],
+    ids=["a stream opened anew", "a shared mapping", "a copy within the kernel"],
 )
 def test_a_change_that_would_stay_unseen_ends_the_process(act: str, tmp_path: Path) -> None:
     watched = tmp_path / "watched"

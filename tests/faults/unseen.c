@@ -1,18 +1,14 @@
 /* Ways to change a file that disk.c does not follow: the process ends there rather than leave a hole in the journal. A
-   part of the service that needs one of them (a library that writes through stdio, say) has to teach it to disk.c. */
+   part of the service that needs one of them has to teach it to disk.c. */
 
 #include "disk.h"
 
-FILE *fopen64(const char *path, const char *mode) {
+FILE *freopen64(const char *path, const char *mode, FILE *stream) {
     char full[MAX_PATH];
-    if (strpbrk(mode, "wa+") && watched(AT_FDCWD, path, full)) give_up("stdio", full);
-    return REAL(fopen64, FILE *, const char *, const char *)(path, mode);
+    if (strpbrk(mode, "wa+") && watched(AT_FDCWD, path, full)) give_up("freopen", full);
+    return REAL(freopen64, FILE *, const char *, const char *, FILE *)(path, mode, stream);
 }
-FILE *fopen(const char *path, const char *mode) { return fopen64(path, mode); }
-FILE *fdopen(int fd, const char *mode) {
-    if (strpbrk(mode, "wa+") && open_path(fd)) give_up("stdio", open_path(fd));
-    return REAL(fdopen, FILE *, int, const char *)(fd, mode);
-}
+FILE *freopen(const char *path, const char *mode, FILE *stream) { return freopen64(path, mode, stream); }
 void *mmap64(void *at, size_t length, int protection, int flags, int fd, off64_t offset) {
     if ((protection & PROT_WRITE) && (flags & MAP_SHARED) && open_path(fd) && !is_shared_memory(open_path(fd)))
         give_up("a mapping", open_path(fd));

@@ -1,0 +1,26 @@
+"""Headers that let pages of named origins read answers, also those that the guard gives before a request reaches the
+application: what answers preflights is within the guard, what adds headers to all else is around it."""
+
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Receive, Scope, Send
+
+
+class Preflights(CORSMiddleware):
+    """Answers preflights, and leaves all else as it is."""
+
+    async def simple_response(self, scope: Scope, receive: Receive, send: Send, request_headers: Headers) -> None:
+        """Add nothing."""
+        del request_headers
+        await self.app(scope, receive, send)
+
+
+class CrossOrigin(CORSMiddleware):
+    """Adds to all answers but those of preflights what lets a page read them."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through."""
+        if scope["type"] == "http" and "access-control-request-method" in Headers(scope=scope):
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)

@@ -1,0 +1,67 @@
+"""Remove hidden collections portion by portion, so that other writes come between."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from service.db.changes import ChangeLog, record
+from service.db.emptying import Portion, going_collections, take_portion
+from service.db.engine import Database
+from service.flows.parts import Parts
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Emptied:
+    """What went of a collection until now, and the generation that has it."""
+
+    identities: int = 0
+    crops: list[int] = field(default_factory=list)
+    vectors: int = 0
+    pictures: int = 0
+    generation: int = 0
+
+
+async def empty(parts: Parts, collection: int) -> Emptied:
+    """Remove all that is left of a hidden collection, and then itself."""
+    done, last = Emptied(), False
+    while not last:
+        written = await parts.writer.write(_taking(collection))
+        portion, done.generation = written.value, written.generation
+        done.identities += portion.identities
+        done.crops += portion.taken.crops
+        done.vectors += portion.taken.vectors
+        done.pictures += portion.taken.pictures
+        last = portion.last
+    return done
+
+
+async def go_on(parts: Parts) -> None:
+    """Remove hidden collections that no request is busy with."""
+    for collection in await parts.database.read(going_collections):
+        if collection not in parts.emptying:
+            await empty(parts, collection)
+
+
+def empty_at_start(database: Database) -> None:
+    """Remove what a crash left of hidden collections, before the index is loaded. Raises DatabaseDown."""
+    for collection in database.read_now(going_collections):
+        log.info("a collection is still to be removed")
+        last = False
+        while not last:
+            with database.begin() as connection:
+                changes = ChangeLog()
+                last = _taking(collection)(connection, changes).last
+                record(connection, changes.noted)
+
+
+def _taking(collection: int) -> Callable[[Connection, ChangeLog], Portion]:
+    def job(connection: Connection, changes: ChangeLog) -> Portion:
+        portion = take_portion(connection, collection)
+        changes.removed(collection, portion.taken.crops)
+        return portion
+
+    return job
