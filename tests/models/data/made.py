@@ -44,10 +44,10 @@ def msmt17(folder: Path, train: str = "train", test: str = "test") -> Path:
             train,
             ["0000/0000_001_05_0303morning_0008_0.jpg 0", "0001/0001_001_02_0303noon_0009_0.jpg 1"],
         ),
-        "list_query.txt": (test, ["0000/0000_000_14_0303morning_0018_0.jpg 0"]),
+        "list_query.txt": (test, ["0000/0000_000_14_0303morning_0017_0.jpg 0"]),
         "list_gallery.txt": (
             test,
-            ["0000/0000_001_15_0303noon_0018_1.jpg 0", "0001/0001_000_14_0303noon_0018_2.jpg 1"],
+            ["0000/0000_001_15_0303noon_0017_1.jpg 0", "0001/0001_000_14_0303noon_0017_2.jpg 1"],
         ),
     }
     for name, (part, lines) in lists.items():
