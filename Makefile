@@ -3,7 +3,7 @@ PYTHON ?= python3
 IN := .venv/bin
 PIP_INSTALL := $(IN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help serve test crash-test compose-test check format train-default evaluate fuzz audit licences bench-overload clean
+.PHONY: help serve test crash-test compose-test check format train train-default evaluate fuzz audit licences bench-overload clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,7 +31,10 @@ format: .venv/test  ## format and fix what can be fixed
 	$(IN)/ruff format .
 	$(IN)/ruff check --fix .
 
-train-default: .venv/train  ## make models/default again: synthetic people, training, evaluation, export
+train: .venv/train  ## train an extractor: make train TRAIN='DATA --out RUN'; docs/model.md
+	$(IN)/python -m models train $(TRAIN)
+
+train-default: .venv/train  ## make models/default again: training, thresholds, export, evaluation, card
 	$(IN)/python -m models.train_default $(TRAIN)
 
 .venv/python:
@@ -51,8 +54,9 @@ train-default: .venv/train  ## make models/default again: synthetic people, trai
 	$(PIP_INSTALL) -e '.[cpu,train,test]'
 	@touch .venv/serve .venv/train $@
 
-evaluate: .venv/train  ## judge models/default by the Market-1501 protocol
-	$(IN)/python -m models.evaluation.evaluate
+EVALUATE ?= models/default people:street
+evaluate: .venv/train  ## judge a model by the Market-1501 protocol: make evaluate EVALUATE='MODEL DATA'
+	$(IN)/python -m models evaluate $(EVALUATE)
 
 FUZZ_S ?= 60
 fuzz: .venv/test  ## look for pictures that break the decoder, for FUZZ_S seconds; findings are in build/fuzz/

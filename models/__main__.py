@@ -5,6 +5,7 @@ reason, 130 stopped and saved.
 """
 
 import sys
+from collections.abc import Callable
 
 import typer
 from rich.console import Console
@@ -43,14 +44,14 @@ app.command("import")(bring)
 app.command("card")(card)
 
 
-def main() -> None:
+def one_line(command: Callable[[], None]) -> None:
     """Run a command; what goes wrong is one line that says what to do."""
     try:
-        app()
+        command()
     except (Refused, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"models: {error}", style="red", markup=False, highlight=False)
         sys.exit(3)
 
 
 if __name__ == "__main__":
-    main()
+    one_line(app)

@@ -1,73 +1,105 @@
-"""The command behind `make train-default`: draw people, train, export, evaluate, write models/default with its card.
+"""The commands behind `make train-default`: train, make thresholds, export, evaluate, write models/default with a card.
 
-About half an hour on two quiet cores. `--weights` leaves the training out and exports weights of an earlier run.
+Each is a command of `python -m models` that can be run alone. A run that was stopped goes on where it was; one that has
+ended is not trained again.
 """
 
 import argparse
 import json
-import os
 import shutil
+import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
-from models.evaluation.card import write_card
-from models.evaluation.evaluate import (
-    IDENTITIES,
-    calibrate,
-    describe_by,
-    draw_calibration,
-    draw_sets,
-    shared_data,
-    tabulate,
-)
-from models.exporting.acceptance import FPIR_MATCH, FPIR_POSSIBLE
-from models.exporting.export import state_thresholds, write_onnx
-from models.exporting.folder import write_manifest
-from models.runs import load_run
-from models.training.flags import Flags
-from models.training.train import describe_by_network, train
-from service.embedding.onnx_model import OnnxModel
+from models.__main__ import app, one_line
+from models.evaluation.evaluate import IDENTITIES, shared_data
+from models.people.style import HELD_OUT, STREET
 
-STRANGERS = 5  # to calibrate by, for each person in the table
+RECIPE = (
+    "--backbone", "osnet-ain-x0.25", "--precision", "bf16", "--average", "0.999", "--views", "16", "--note-every",
+    "500", "--threads", "1", "--seed", "1",
+)  # fmt: skip
+STEPS, PEOPLE, SCENES, WATCHED = 6000, 2000, 600, 100
+ENROLLED = 10_000  # rendered people that thresholds rest on, and as many strangers
+GALLERIES, SERVED = (100, 1_000, 10_000), 1_000  # SERVED is what the manifest's thresholds are for
+FPIRS = (0.001, 0.01, 0.1)
+LEAST = 10  # strangers that an FPIR must let through to be told
+FILES = ("model.onnx", "golden.png", "MODEL_CARD.md", "manifest.json")  # the manifest last
 
 
 def main() -> None:
     """Does it all and prints where the time went."""
-    defaults = Flags()
     parser = argparse.ArgumentParser(description="Make models/default again.")
     parser.add_argument("--out", type=Path, default=Path("models/default"))
     parser.add_argument("--run", type=Path, default=Path("runs/default"), help="folder of the training run")
-    parser.add_argument("--steps", type=int, default=defaults.steps)
-    parser.add_argument("--identities", type=int, default=defaults.identities)
-    parser.add_argument("--weights", action="store_true", help="export the weights already in --run")
-    parser.add_argument(
-        "--judged", type=int, default=IDENTITIES, help="unseen people in the table, a fifth of the strangers"
-    )
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--identities", type=int, default=PEOPLE, help="synthetic people to train on")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="synthetic backgrounds to train on")
+    parser.add_argument("--watched", type=int, default=WATCHED, help="people of each style in a validation")
+    parser.add_argument("--judged", type=int, default=IDENTITIES, help="unseen people of each style to evaluate by")
+    parser.add_argument("--enrolled", type=int, default=ENROLLED, help="people for the thresholds; hundreds")
     parser.add_argument("--shared", type=Path, default=shared_data())
     flags = parser.parse_args()
 
     start = time.monotonic()
-    if flags.weights:
-        network = load_run(flags.run, "last")
-    else:
-        network = train(Flags(steps=flags.steps, identities=flags.identities), flags.run)
-    run = json.loads((flags.run / "run.json").read_text())
-
-    made = flags.run / "export"
-    made.mkdir(exist_ok=True)
-    write_onnx(network, made / "model.onnx")
-    strangers = flags.judged * STRANGERS
-    thresholds = calibrate(describe_by_network(network), draw_calibration(strangers), FPIR_MATCH, FPIR_POSSIBLE)
-    write_manifest(made, name="reid-default", thresholds=state_thresholds(thresholds, strangers))
-    model = OnnxModel(made, provider="cpu", threads=os.cpu_count() or 1)
-    table = tabulate(describe_by(model), draw_sets(flags.shared, flags.judged))
-    write_card(made, run, table, flags.judged, model.manifest, asdict(thresholds))
+    run, made, vehicles = flags.run, flags.run / "export", flags.shared / "vehicle-reid" / "images"
+    train(flags, vehicles / "train")
+    by_gallery = run / "thresholds.json"
+    sizes = [size for size in GALLERIES if size <= flags.enrolled]
+    few = [LEAST / flags.enrolled, 2 * LEAST / flags.enrolled]  # the least that so many strangers can tell
+    fpirs = [fpir for fpir in FPIRS if fpir >= few[0]] if few[0] <= FPIRS[1] else few
+    step("thresholds", run, "--people", flags.enrolled, *repeat("--gallery", sizes), *repeat("--fpir", fpirs),
+         "--json", by_gallery)  # fmt: skip
+    shutil.rmtree(made, ignore_errors=True)
+    step("export", run, "--out", made, "--name", "reid-default", "--thresholds", by_gallery,
+         "--gallery", max(size for size in sizes if size <= SERVED))  # fmt: skip
+    sets = [f"people:{style.name}" for style in (STREET, *HELD_OUT)]
+    sets += [str(vehicles / "test")] if vehicles.is_dir() else []
+    files = [evaluate(model, data, flags.judged, run) for data in sets for model in (str(made), "histogram")]
+    step("card", made, "--run", run, "--thresholds", by_gallery, *repeat("--evaluation", files))
     flags.out.mkdir(parents=True, exist_ok=True)
-    for name in ("model.onnx", "golden.png", "MODEL_CARD.md", "manifest.json"):  # the manifest last
+    for name in FILES:
         shutil.copyfile(made / name, flags.out / name)
-    print(f"{model.manifest.version} in {flags.out} after {(time.monotonic() - start) / 60:.1f} minutes")
+    print(f"{flags.out} after {(time.monotonic() - start) / 60:.1f} minutes")
+
+
+def train(flags: argparse.Namespace, vehicles: Path) -> None:
+    """Train by the recipe, or go on with a run that was stopped; nothing where it has ended."""
+    run = flags.run
+    begun = (run / "last.pt").exists()
+    if begun and json.loads((run / "run.json").read_text())["scores"][-1][0] >= flags.steps:
+        return
+    real = ("--validate", vehicles) if vehicles.is_dir() else ()  # foreign to the generator as well
+    amounts = ("--steps", flags.steps, "--identities", flags.identities, "--scenes", flags.scenes)
+    step("train", "people", "--out", run, *amounts, "--watched", flags.watched, *RECIPE, *real,
+         *(("--resume",) if begun else ()))  # fmt: skip
+
+
+def evaluate(model: str, data: str, people: int, run: Path) -> Path:
+    """Judge one model on one set; gives the file with its figures."""
+    name = f"{Path(model).name}-{data.removeprefix('people:').replace('/', '-').lstrip('.-')}.json"
+    file = run / "figures" / name
+    file.parent.mkdir(exist_ok=True)
+    step("evaluate", model, data, "--identities", people, "--json", file)
+    return file
+
+
+def repeat(option: str, values: list[int] | list[float] | list[Path]) -> list[str]:
+    """An option once for each value.
+
+    >>> repeat("--gallery", [100, 1000])
+    ['--gallery', '100', '--gallery', '1000']
+    """
+    return [text for value in values for text in (option, str(value))]
+
+
+def step(*command: object) -> None:
+    """Run a command of `python -m models` as if it was typed. Raises Refused."""
+    words = [str(word) for word in command]
+    print(f"$ python -m models {' '.join(words)}", flush=True)
+    sys.argv = ["models", *words]  # what commands write beside their figures
+    app(words, standalone_mode=False)
 
 
 if __name__ == "__main__":
-    main()
+    one_line(main)

@@ -213,3 +213,11 @@ def thresholds(
             "thresholds": [asdict(one) for one in found],
         }
         write_whole(json_file, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def read_thresholds(path: Path) -> list[Threshold]:
+    """What `thresholds --json` wrote. Raises Refused for another file."""
+    try:
+        return [Threshold(**one) for one in json.loads(path.read_text())["thresholds"]]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise Refused(f"{path} is not a file of `thresholds --json` ({error}); write it anew") from error

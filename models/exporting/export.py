@@ -22,11 +22,10 @@ from rich.console import Console
 from models.data.images import load
 from models.data.reading import SHARE
 from models.errors import Refused
-from models.evaluation import evaluate
+from models.evaluation.features import Model
 from models.evaluation.metrics import Scores
+from models.evaluation.thresholds import SITE, read_thresholds
 from models.exporting.acceptance import (
-    FPIR_MATCH,
-    FPIR_POSSIBLE,
     Exam,
     accepted,
     examine,
@@ -36,18 +35,19 @@ from models.exporting.acceptance import (
 from models.exporting.folder import check_free, draw_golden, write_folder
 from models.exporting.probe import embed_all
 from models.exporting.quantise import to_fp16, to_int8
-from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
+from models.exporting.rendered import choose, render
+from models.exporting.running import AGREEMENT, least_cosine, open_graph, prepare, run
 from models.exporting.surgery import with_metadata
 from models.network import Extractor
 from models.runs import load_run, read_record
-from service.embedding.manifest import Acceptance, Thresholds
+from service.embedding.manifest import Acceptance
 
 OPSET = 18
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"  # as the manifest wants it
 PICTURES = 32  # on which PyTorch and ONNX must agree
 SHRUNK_AGREEMENT = 0.999  # of a picture alone and in a batch: other sums are rounded another way, layer by layer
 CALIBRATING = 256  # pictures that show the ranges for int8
-STRANGERS = 1000  # rendered people that thresholds rest on where no pictures are given
+PEOPLE = 1000  # rendered, whom thresholds rest on where no pictures are given, and as many strangers
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -71,9 +71,13 @@ def export(
     ] = SHARE,
     which: Annotated[Literal["best", "last"], typer.Option(help="Which weights of the run.")] = "best",
     most_loss: Annotated[float, typer.Option(min=0, max=1, help="mAP that fp16 or int8 may cost.")] = 0.01,
-    strangers: Annotated[
-        int, typer.Option(min=40, help="Rendered people for the thresholds, without --data.")
-    ] = STRANGERS,
+    thresholds: Annotated[
+        Path | None, typer.Option(help="A file of `thresholds --json`, to take those for --gallery from.")
+    ] = None,
+    gallery: Annotated[
+        int, typer.Option(min=SITE, help="People enrolled, for whom thresholds are; rendered, if they must be made.")
+    ] = PEOPLE,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that render people; 0: none beside this.")] = 2,
 ) -> None:
     """Write the network of a run as a folder that the service runs: bytes in, unit vectors out, any batch.
 
@@ -84,6 +88,9 @@ def export(
         raise typer.BadParameter(f"--name {name}: up to 64 of a–z, 0–9, dot, dash and underscore are allowed")
     if precision != "fp32" and data is None:
         raise typer.BadParameter(f"--precision {precision} is accepted by its figures only; give pictures with --data")
+    if data is not None and thresholds is not None:
+        raise typer.BadParameter("--data makes thresholds of its own; leave out --data or --thresholds")
+    made = None if thresholds is None else choose(read_thresholds(thresholds), gallery)
     check_free(out)
     network = load_run(folder, which)
     commit = read_record(folder).commit
@@ -94,7 +101,7 @@ def export(
     cosine = check_agreement(network, graph, choose_images(exam, PICTURES, network))
     console.print(f"ONNX gives PyTorch's vectors in batches of 1, 7 and 32 (least cosine {cosine:.6f})")
     if exam is None:
-        acceptance, thresholds = None, draw_thresholds(graph, strangers)
+        acceptance, stated = None, made or render(model_of(graph, network), gallery, workers)
     else:
         vectors = embed_all(graph, exam, "judging fp32")
         scores = examine(exam, vectors)
@@ -103,10 +110,10 @@ def export(
             check_batches(graph, choose_images(exam, PICTURES, network))
             vectors = embed_all(graph, exam, f"judging {precision}")
             scores = check_loss(precision, scores, examine(exam, vectors), most_loss)
-        acceptance, thresholds = accepted(exam, scores), measure_thresholds(exam, vectors)
+        acceptance, stated = accepted(exam, scores), measure_thresholds(exam, vectors)
     graph = with_metadata(graph, describe_graph(name, network, commit, precision, acceptance))
     manifest = write_folder(
-        out, graph, name=name, thresholds=thresholds, precision=precision, acceptance=acceptance
+        out, graph, name=name, thresholds=stated, precision=precision, acceptance=acceptance
     )  # fmt: skip
     console.print(f"{out}: {manifest.version}, {manifest.output.dim}-d, {precision}, {len(graph) / 1e6:.1f} MB")
     if acceptance is not None:
@@ -114,19 +121,7 @@ def export(
             f"mAP {acceptance.mean_ap:.3f}, rank-1 {acceptance.rank_1:.3f} on {acceptance.set} "
             f"({acceptance.queries} queries)"
         )
-    console.print(f"thresholds: {thresholds.made_from}\nREAPPEAR_MODEL_DIR={out} puts it into service")
-
-
-def write_onnx(network: Extractor, path: Path) -> None:
-    """Write the network as a file. Raises ExportRefused, and leaves none, when its vectors are not PyTorch's."""
-    graph = trace(network)
-    check_agreement(network, graph, choose_images(None, PICTURES, network))
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(graph)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    console.print(f"thresholds: {stated.made_from}\nREAPPEAR_MODEL_DIR={out} puts it into service")
 
 
 def trace(network: Extractor) -> bytes:
@@ -221,24 +216,10 @@ def check_loss(precision: str, whole: Scores, small: Scores, most_loss: float) -
     return small
 
 
-def draw_thresholds(graph: bytes, strangers: int) -> Thresholds:
-    """Thresholds by rendered people."""
-    people = evaluate.draw_calibration(strangers)
-    found = evaluate.calibrate(describe_by_graph(open_graph(graph)), people, FPIR_MATCH, FPIR_POSSIBLE)
-    return state_thresholds(found, strangers)
-
-
-def state_thresholds(found: evaluate.Thresholds, strangers: int) -> Thresholds:
-    """Thresholds of `evaluate.draw_calibration` people as a manifest has them."""
-    return Thresholds(
-        match=round(found.match, 4),
-        possible=round(found.possible, 4),
-        identities=strangers,
-        gallery=strangers // evaluate.GROUPS,
-        fpir_match=FPIR_MATCH,
-        fpir_possible=FPIR_POSSIBLE,
-        made_from=f"{strangers} unseen synthetic people, each once a stranger at cameras of their own",
-    )
+def model_of(graph: bytes, network: Extractor) -> Model:
+    """The graph as evaluation takes networks."""
+    session, shape = open_graph(graph), network.architecture
+    return Model("exported", shape.height, shape.width, lambda crops: run(session, crops, len(crops)))
 
 
 def describe_graph(
