@@ -129,9 +129,18 @@ def read_folder(flags: Flags, judged: bool) -> Material:
 
 
 def read_others(flags: Flags) -> list[ValidationSet]:
-    """The validation sets of --validate, named as their folders."""
+    """The validation sets of --validate, named as their folders, with the folder above where that says too little."""
     folders = [Path(text) for text in flags.validate.split(",") if text]
-    return [read_part(flags, read_set(folder, share=1.0, training=False), folder.name) for folder in folders]
+    return [read_part(flags, read_set(folder, share=1.0, training=False), name_of(folder)) for folder in folders]
+
+
+def name_of(folder: Path) -> str:
+    """What a validation set is called; `train` alone is the score on the people of the training.
+
+    >>> name_of(Path("shop/cameras")), name_of(Path("shop/train"))
+    ('cameras', 'shop/train')
+    """
+    return f"{folder.parent.name}/{folder.name}" if folder.name in ("train", "test", "images") else folder.name
 
 
 def read_part(flags: Flags, pictures: PictureSet, name: str) -> ValidationSet:

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from models.__main__ import main
+from models.__main__ import app, one_line
 from tests.models.data.made import folders, market
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     monkeypatch.setattr(sys, "argv", ["models", "check-data", *map(str, arguments), "--workers", "0"])
     with pytest.raises(SystemExit) as ended:
-        main()
+        one_line(app)
     return int(ended.value.code or 0)
 
 
