@@ -27,7 +27,7 @@ def check_data(
         str | None,
         typer.Option(help="Regular expression: a group for the camera (folders), or (?P<identity>) and (?P<camera>)."),
     ] = None,
-    share: Annotated[float, typer.Option(help="Of the people, held out where the layout does not say who.")] = SHARE,
+    share: Annotated[float, typer.Option(help="Share of people held out, where nothing says who.")] = SHARE,
     seed: Annotated[int, typer.Option(min=0, help="Chooses who is held out.")] = 0,
     training: Annotated[bool, typer.Option(help="Whether it must be possible to train on it.")] = True,
     evaluation: Annotated[bool, typer.Option(help="Whether it must be possible to evaluate by it.")] = True,
@@ -35,7 +35,10 @@ def check_data(
     sheet: Annotated[Path | None, typer.Option(help="Write a PNG of augmented training pictures here.")] = None,
     preset: Annotated[str, typer.Option(help=f"Augmentation of the sheet: {', '.join(PRESETS)}.")] = "full",
 ) -> None:
-    """Read a set, open all of its pictures and count people and cameras. Exit status 3 where something is wrong."""
+    """Read a set, open all of its pictures and count people and cameras. Exit status 3 where something is wrong.
+
+    [bold]Example:[/] python -m models check-data pictures --sheet sheet.png
+    """
     if preset not in PRESETS:
         raise Refused(f"there is no augmentation {preset}; choose one of {', '.join(PRESETS)}")
     pictures = read_set(

@@ -199,7 +199,10 @@ def card(
     evaluation: Annotated[list[Path], typer.Option(help="A file of `evaluate --json`; several times.")],
     thresholds: Annotated[Path, typer.Option(help="The file of `thresholds --json`.")],
 ) -> None:
-    """Write MODEL_CARD.md from what training, evaluation and thresholds left, with the command for every figure."""
+    """Write MODEL_CARD.md from what training, evaluation and thresholds left, with the command for every figure.
+
+    [bold]Example:[/] python -m models card models/mine --run runs/mine --evaluation mine.json --thresholds by-size.json
+    """
     try:
         manifest = read_manifest(model)
     except ModelRefused as error:

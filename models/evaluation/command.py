@@ -71,9 +71,15 @@ def evaluate(
     identities: Annotated[int, typer.Option(min=2, help="People to draw for people:STYLE.")] = IDENTITIES,
     flip: Annotated[bool, typer.Option("--flip", help="Average each picture with its mirror image.")] = False,
     augment_database: Annotated[
-        str, typer.Option(metavar="K[,ALPHA]", help="Move gallery vectors towards K neighbours.")
+        str,
+        typer.Option(
+            metavar="K[,ALPHA]",
+            help="Move gallery vectors towards K neighbours, weighed by similarity to the power ALPHA.",
+        ),
     ] = "",
-    expand: Annotated[str, typer.Option(metavar="K[,ALPHA]", help="Move queries towards their K nearest crops.")] = "",
+    expand: Annotated[
+        str, typer.Option(metavar="K[,ALPHA]", help="Move queries towards their K nearest crops, weighed likewise.")
+    ] = "",
     binarise: Annotated[str, typer.Option(help="Keep one bit per number: sign or round.")] = "",
     rerank: Annotated[
         str,
@@ -93,6 +99,8 @@ def evaluate(
 
     A neighbourhood in re-ranking should be as large as an identity: too small gains little, too large is worse than
     none. `--rerank auto` takes the mean number of pictures per identity as K1, and 0.3 of it as K2.
+
+    [bold]Example:[/] python -m models evaluate runs/mine pictures --rerank auto --ranked lists.png
     """
     for name, value, choices in (("device", device, ("cpu", "cuda")), ("provider", provider, ("cpu", "cuda")),
                                  ("binarise", binarise, ("", "sign", "round"))):  # fmt: skip

@@ -191,6 +191,8 @@ def thresholds(
     """Make thresholds by gallery size from rendered people; by default for 100, 1,000 and 10,000 at FPIR 1 % and 0.1 %.
 
     An FPIR below 10 / strangers is refused. No threshold carries over to cameras of another kind.
+
+    [bold]Example:[/] python -m models thresholds models/mine --people 1000 --gallery 100 --gallery 1000 --fpir 0.01
     """
     if device not in ("cpu", "cuda") or provider not in ("cpu", "cuda"):
         raise Refused(f"--device {device} --provider {provider}: choose cpu or cuda")

@@ -197,7 +197,9 @@ def check_batches(graph: bytes, images: NDArray[np.uint8], least: float = SHRUNK
     alone = run(session, images, 1)
     worst = min(least_cosine(run(session, images, batch), alone) for batch in (7, 32))
     if worst < least:
-        raise ExportRefused(f"cosine {worst:.6f} between a picture alone and in a batch; nothing was written")
+        raise ExportRefused(
+            f"cosine {worst:.6f} between a picture alone and in a batch; take another --precision; nothing was written"
+        )
     return worst
 
 

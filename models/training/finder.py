@@ -115,10 +115,13 @@ def write_rate(flags: Flags, folder: Path, tries: int = 100) -> Found:
 
 @take_flags
 def find_command(
-    data: Annotated[str, typer.Argument(help="a folder of pictures, or `people`")],
+    data: Annotated[str, typer.Argument(help="a folder of pictures, a CSV file, or `people` for synthetic people")],
     out: Annotated[Path, typer.Option(help="folder for rate.json and rate.png")],
     tries: Annotated[int, typer.Option(help="learning rates to try, from 1e-6 to 1", min=10)] = 100,
     **given: Any,
 ) -> None:
-    """Find a learning rate before training: a plot and a suggestion."""
+    """Find a learning rate before training: a plot and a suggestion. Takes the flags of train.
+
+    [bold]Example:[/] python -m models find-rate pictures --out runs/mine
+    """
     write_rate(Flags(data=data, **given), out, tries)

@@ -185,6 +185,9 @@ def plot_ridges(record: Record, kind: str) -> Figure:
 
 
 def report_command(run: Annotated[Path, typer.Argument(help="folder of a run")]) -> None:
-    """Write report.html and curves.png of a run anew."""
+    """Write report.html and curves.png of a run anew; train writes them at its end.
+
+    [bold]Example:[/] python -m models report runs/mine
+    """
     write_report(run)
     Console().print(f"{run / 'report.html'}", highlight=False)

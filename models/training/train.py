@@ -222,7 +222,7 @@ def describe_by_network(network: Extractor, device: str = "cpu") -> Describe:
 @take_flags
 def train_command(
     context: typer.Context,
-    data: Annotated[str, typer.Argument(help="a folder of pictures, or `people` for synthetic people")],
+    data: Annotated[str, typer.Argument(help="a folder of pictures, a CSV file, or `people` for synthetic people")],
     out: Annotated[Path, typer.Option(help="folder of the run")],
     resume: Annotated[bool, typer.Option("--resume", help="go on where the run in --out was stopped")] = False,
     until: Annotated[int, typer.Option(help="stop after this step, to be resumed later; 0: train to the end")] = 0,
@@ -234,7 +234,9 @@ def train_command(
 ) -> None:
     """Train an extractor on pictures of a folder or on synthetic people.
 
-    With --resume, flags that are not given are those the run was started with.
+    With --resume, flags that are not given are those the run was started with. Ctrl-C saves, and exits with status 130.
+
+    [bold]Example:[/] python -m models train pictures --out runs/mine --steps 2000
     """
     flags = Flags(data=data, **given)
     if check_first:

@@ -269,14 +269,19 @@ def plot_values(done: list[FrozenTrial], names: list[str]) -> str:
 
 @take_flags
 def tune_command(
-    data: Annotated[str, typer.Argument(help="a folder of pictures, or `people`")],
+    data: Annotated[str, typer.Argument(help="a folder of pictures, a CSV file, or `people` for synthetic people")],
     out: Annotated[Path, typer.Option(help="folder of the search; one that is there is gone on with")],
-    tries: Annotated[list[str], typer.Option("--try", help="NAME=VALUE,VALUE,… or NAME=LOW..HIGH[:log]; repeatable")],
+    tries: Annotated[
+        list[str], typer.Option("--try", help="NAME=VALUE,VALUE,… or NAME=LOW..HIGH[:log]; several times")
+    ],
     method: Annotated[Method, typer.Option(help="grid, random or tpe")] = "tpe",
     trials: Annotated[int, typer.Option(help="finished trials to have in the end; a grid is tried whole", min=1)] = 20,
     **given: Any,
 ) -> None:
-    """Search for flags that train better, and report which mattered."""
+    """Search for flags that train better, and report which mattered. Other flags are those of train.
+
+    [bold]Example:[/] python -m models tune pictures --out runs/search --try rate=1e-4..1e-2:log --try dim=128,512
+    """
     try:
         study = tune(Flags(data=data, **given), [read_axis(text) for text in tries], out, method, trials)
     except Stopped as stopped:

@@ -3,6 +3,9 @@
 The looks go to TensorBoard and, in short, to the run's record; nothing here changes a weight.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from torch.nn.functional import normalize
 from torch.utils.hooks import RemovableHandle
 from torch.utils.tensorboard import SummaryWriter
 
+from models.errors import Refused
 from models.network import Extractor
 
 Image = NDArray[np.uint8]  # (h, w, 3)
@@ -165,9 +169,33 @@ def frame(image: Image, colour: tuple[int, int, int]) -> Image:
     return framed
 
 
-def open_board(folder: Path, step: int) -> SummaryWriter:
-    """TensorBoard's file for a run; what a stopped run wrote after `step` is hidden."""
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+@contextmanager
+def open_board(folder: Path, step: int) -> Iterator[SummaryWriter]:
+    """TensorBoard's file for a run; what a stopped run wrote after `step` is hidden. Raises Refused on a full disk.
+
+    TensorBoard writes in a thread of its own: what fails there comes out at a later call, or when the file is closed.
+    """
+    place, tell, failed = folder / "tensorboard", threading.excepthook, list[BaseException | None]()
+
+    def note(failure: threading.ExceptHookArgs) -> None:
+        if isinstance(failure.exc_value, OSError):
+            failed.append(failure.exc_value)
+        else:
+            tell(failure)
+
+    threading.excepthook = note
+    board = SummaryWriter(str(place), purge_step=step + 1)
+    try:
+        yield board
+        board.close()
+    except OSError as error:
+        if failed and error is not failed[0]:
+            raise
+        raise Refused(f"{place}: {error.strerror or error}; make room for it and go on with --resume") from error
+    finally:
+        with suppress(OSError):
+            board.close()
+        threading.excepthook = tell
 
 
 def show(board: SummaryWriter, watch: Watch, step: int) -> None:
