@@ -66,6 +66,10 @@ def gather(flags: Flags, judged: bool = True) -> Material:
 
 def draw_people(flags: Flags, judged: bool) -> Material:
     """Synthetic people; validated on others, of the same style and of those that no training draws from."""
+    if flags.seed >= VALIDATION_SEED:
+        raise Refused(
+            f"--seed {flags.seed}: seeds from {VALIDATION_SEED} on draw the people to judge by; give a smaller one"
+        )
     if flags.identities < flags.people:
         raise Refused(f"--identities {flags.identities}: fewer than the {flags.people} of a batch; lower --people")
     cut_outs = draw_cut_outs(flags.seed, flags.identities, flags.views, STREET, workers=flags.threads)

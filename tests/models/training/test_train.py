@@ -166,6 +166,7 @@ def test_resuming_with_other_flags_is_refused_by_name(run: Path) -> None:
         ({"early_factor": 0.0}, "--early-factor"),
         ({"steps": 0}, "--steps 0"),
         ({"start": "/nowhere"}, "/nowhere"),
+        ({"data": "people", "seed": 500_000}, "--seed 500000: seeds from 500000 on"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_the_remedy(
