@@ -35,6 +35,7 @@ class Record:
     parameters: int
     commit: str
     environment: dict[str, Any]
+    data: str = ""  # where the pictures lay, absolute; empty for people drawn on the fly
     losses: list[LossNote] = field(default_factory=list)
     scores: list[ScoreNote] = field(default_factory=list)
     ratios: list[LayerNote] = field(default_factory=list)  # size of an update over size of the weights

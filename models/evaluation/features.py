@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.data.images import load
 from models.data.sample import Sample
 from models.errors import Refused
 from models.evaluation.distances import unit
+from models.evaluation.exam import Files
 from models.evaluation.histogram import SIZE, describe_colours
 from models.evaluation.metrics import Classification, classify
 from models.evaluation.ranked import Images
@@ -42,19 +42,6 @@ class Model:
     height: int
     width: int
     run: Callable[[NDArray[np.uint8]], Vectors]
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The pictures of samples, decoded when they are asked for."""
-
-    samples: Sequence[Sample]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        return load(self.samples[index].path)
 
 
 class Resized(Dataset[NDArray[np.uint8] | str]):
@@ -173,17 +160,21 @@ def open_graph(path: Path, provider: str, threads: int) -> Model:
 
 
 def classify_training(run: Path, samples: Sequence[Sample], device: Device = "cpu", workers: int = 0) -> Classification:
-    """How well the identity classifier of a run's last checkpoint names the people it was trained on.
+    """How well the identity classifier of a run's last checkpoint names the people it was trained on, with the weights
+    that it was trained with: those of a moving average belong to no classifier. The samples are all of the training.
 
     Raises Refused where the run has no classifier, or was trained on another number of people.
     """
-    weight = read_checkpoint(run).objective.get("classifier.weight")
+    checkpoint = read_checkpoint(run)
+    weight = checkpoint.objective.get("classifier.weight")
     if weight is None:
         raise Refused(f"{run} was trained without the identity loss and has no identity classifier")
     identities = sorted({sample.identity for sample in samples})
     if len(identities) != len(weight):
         raise Refused(f"{run} was trained on {len(weight)} people and the training part has {len(identities)}")
-    network = load_run(run, "last").to(device)
+    network = load_run(run, "last")
+    network.load_state_dict(checkpoint.network)
+    network = network.to(device)
     crops_of = read(network.architecture.height, network.architecture.width, Files(samples), BATCH, workers)
     batches = -(-len(samples) // BATCH)
     logits = []

@@ -10,7 +10,8 @@ from PIL import Image
 
 from models.data.sample import Sample
 from models.errors import Refused
-from models.evaluation.features import Files, Model, classify_training, extract, model_of, open_model
+from models.evaluation.exam import Files
+from models.evaluation.features import Model, classify_training, extract, model_of, open_model
 from tests.models.folders import TINY, picture, write_flat, write_run
 
 DEFAULT = str(Path(__file__).parents[3] / "models" / "default")

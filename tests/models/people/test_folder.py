@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from models.__main__ import app
 from models.errors import Refused
-from models.people import folder as rooms
 from models.evaluation.evaluate import UNSEEN_SEED
 from models.evaluation.thresholds import THRESHOLD_SEED
+from models.people import folder as rooms
 from models.people.attributes import side_of
 from models.people.crowd import person_of
 from models.people.folder import PRESETS, STYLES, Preset, write_people
