@@ -23,7 +23,8 @@ from models.evaluation.histogram import SIZE, describe_colours
 from models.evaluation.metrics import Classification, classify
 from models.evaluation.ranked import Images
 from models.network import Extractor
-from models.runs import load_run, read_checkpoint
+from models.runs import digest_network, load_run, read_checkpoint
+from service.embedding.manifest import sha256_of
 from service.embedding.onnx_model import PROVIDERS, OnnxModel
 from service.errors import ModelRefused
 from service.images.preprocess import resize
@@ -42,6 +43,7 @@ class Model:
     height: int
     width: int
     run: Callable[[NDArray[np.uint8]], Vectors]
+    checksum: str = ""  # SHA-256 of the .onnx file, or of a run's network; empty where there are no weights
 
 
 class Resized(Dataset[NDArray[np.uint8] | str]):
@@ -112,7 +114,8 @@ def open_model(place: str, device: Device = "cpu", provider: str = "cpu", thread
             model = OnnxModel(path, provider=provider, threads=threads)
         except ModelRefused as error:
             raise Refused(str(error)) from error
-        return Model(model.manifest.version, model.manifest.input.height, model.manifest.input.width, model.run)
+        size = model.manifest.input.height, model.manifest.input.width
+        return Model(model.manifest.version, *size, model.run, model.manifest.sha256)
     if (path / "run.json").exists():
         torch.set_num_threads(threads)
         return model_of(load_run(path), f"run {path.name}", device)
@@ -126,14 +129,14 @@ def model_of(network: Extractor, name: str, device: Device = "cpu") -> Model:
     """A network in PyTorch. Raises Refused when there is no such device."""
     if device == "cuda" and not torch.cuda.is_available():
         raise Refused("PyTorch sees no CUDA device; check the driver, or give --device cpu")
-    network = network.eval().to(device)
+    checksum, network = digest_network(network), network.eval().to(device)
 
     def run(crops: NDArray[np.uint8]) -> Vectors:
         with torch.inference_mode():
             vectors: Vectors = network(torch.from_numpy(crops).to(device)).float().cpu().numpy()
         return vectors
 
-    return Model(name, network.architecture.height, network.architecture.width, run)
+    return Model(name, network.architecture.height, network.architecture.width, run, checksum)
 
 
 def open_graph(path: Path, provider: str, threads: int) -> Model:
@@ -156,7 +159,7 @@ def open_graph(path: Path, provider: str, threads: int) -> Model:
     def run(crops: NDArray[np.uint8]) -> Vectors:
         return np.asarray(session.run(None, {given.name: crops})[0], np.float32)
 
-    return Model(path.name, int(given.shape[1]), int(given.shape[2]), run)
+    return Model(path.name, int(given.shape[1]), int(given.shape[2]), run, sha256_of(path))
 
 
 def classify_training(run: Path, samples: Sequence[Sample], device: Device = "cpu", workers: int = 0) -> Classification:

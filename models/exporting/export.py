@@ -33,7 +33,7 @@ from models.exporting.rendered import choose, render
 from models.exporting.running import AGREEMENT, least_cosine, open_graph, prepare, run
 from models.exporting.surgery import with_metadata
 from models.network import Extractor
-from models.runs import load_run, read_record
+from models.runs import digest_network, load_run, read_record
 from service.embedding.manifest import Acceptance
 
 OPSET = 18
@@ -89,9 +89,9 @@ def export(
         raise typer.BadParameter(f"--precision {precision} is accepted by its figures only; give pictures with --data")
     if data is not None and thresholds is not None:
         raise typer.BadParameter("--data makes thresholds of its own; leave out --data or --thresholds")
-    made = None if thresholds is None else choose(read_thresholds(thresholds), gallery)
     check_free(out)
     network = load_run(folder, which)
+    made = None if thresholds is None else choose(read_thresholds(thresholds, {digest_network(network)}), gallery)
     commit = read_record(folder).commit
     exam = None
     if data is not None:
@@ -232,6 +232,7 @@ def describe_graph(
         "reappear.name": name,
         "reappear.architecture": json.dumps(network.architecture.to_json(), sort_keys=True),
         "reappear.commit": commit,
+        "reappear.weights": digest_network(network),
         "reappear.precision": precision,
     }
     figures = {} if acceptance is None else acceptance.model_dump()

@@ -13,7 +13,10 @@ from typer.testing import CliRunner
 
 from models.__main__ import app
 from models.errors import Refused
+from models.evaluation.card import checksums_of
 from models.evaluation.exam import read_exam
+from models.evaluation.features import model_of, open_model
+from models.evaluation.thresholds import Threshold, read_thresholds
 from models.exporting.acceptance import embed, examine
 from models.exporting.export import (
     ExportRefused,
@@ -251,6 +254,30 @@ def test_what_cannot_be_exported_is_said_before_anything_is_written(
     assert isinstance(error, Refused)
     assert "is there already" in str(error)
     assert [one.name for one in tmp_path.iterdir()] == []
+
+
+def test_thresholds_are_taken_from_the_same_run_only_and_so_are_those_of_its_card(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    table, out, network = tmp_path / "t.json", tmp_path / "mine", open_model(str(run_folder))
+    made = [asdict(Threshold(100, fpir, 0.9 - fpir, 0.7, 0.95, 0.5, 0.4, 0.6, 1_000, 1_000)) for fpir in (0.01, 0.1)]
+    record = {"model": network.name, "checksum": network.checksum, "command": "made up", "thresholds": made}
+    told = ("--out", out, "--thresholds", table, "--gallery", 100)
+    table.write_text(json.dumps(record | {"checksum": model_of(untrained(seed=1), "other").checksum}))
+    _, _, error = export(run_folder, *told)
+    assert isinstance(error, Refused)
+    assert "whose weights are others" in str(error)
+    assert not out.exists()
+    table.write_text(json.dumps(record))
+    status, output, _ = export(run_folder, *told)
+    assert status == 0, output
+    manifest = read_manifest(out)
+    assert manifest.thresholds.match == 0.89
+    accepted = checksums_of(out, manifest)
+    assert accepted == {network.checksum, open_model(str(out)).checksum}
+    assert len(read_thresholds(table, accepted)) == 2
+    assert open_model(str(out / "model.onnx")).checksum == manifest.sha256
+    assert checksums_of(out, manifest.model_copy(update={"precision": "int8"})) == {manifest.sha256}
 
 
 def test_pictures_of_the_training_are_judged_by_those_it_held_out_wherever_they_lie(
