@@ -138,7 +138,7 @@ def test_the_shipped_model_beats_the_histogram_on_real_vehicles(tmp_path: Path) 
     ("words", "reason"),
     [
         (("histogram", "/nowhere"), "/nowhere is not there"),
-        (("histogram", "people:mars"), "no style mars; choose one of street"),
+        (("histogram", "people:mars"), "no style mars; choose one of mall"),
         (("/nowhere", "SET"), "/nowhere is not a model"),
         (("histogram", "SET", "--rerank", "20"), "give K1,K2,LAMBDA"),
         (("histogram", "SET", "--rerank", "5,9,0.3"), "give k1 ≥ k2 ≥ 1"),

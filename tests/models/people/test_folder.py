@@ -18,7 +18,7 @@ from models.errors import Refused
 from models.evaluation.evaluate import UNSEEN_SEED
 from models.evaluation.thresholds import THRESHOLD_SEED
 from models.people import folder as rooms
-from models.people.attributes import side_of
+from models.people.attributes import Attributes, describe_person, side_of
 from models.people.crowd import person_of
 from models.people.folder import PRESETS, STYLES, Preset, write_people
 from models.people.person import Person
@@ -102,7 +102,7 @@ def test_a_place_that_cannot_be_written_is_refused(place: str, tmp_path: Path) -
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(job: rooms.Job) -> list[rooms.Attributes]:
+    def full(job: rooms.Job) -> list[Attributes]:
         if job.identity == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         return shoot(job)
@@ -125,11 +125,10 @@ def test_nobody_in_a_folder_is_drawn_by_a_training_or_to_judge_by(
 ) -> None:
     drawn: list[Person] = []
 
-    def note(person: Person, *told: object) -> rooms.Attributes:
+    def note(person: Person, name: str, identity: int, camera: int, side: str) -> Attributes:
         drawn.append(person)
-        return describe(person, *told)  # type: ignore[arg-type]
+        return describe_person(person, name, identity, camera, side)
 
-    describe = rooms.describe_person
     monkeypatch.setattr(rooms, "describe_person", note)
     for seed in (1, VALIDATION_SEED, THRESHOLD_SEED, UNSEEN_SEED):
         write_people(tmp_path / str(seed), TINY, STREET, seed, workers=1)
