@@ -20,6 +20,7 @@ from models.errors import Refused
 from models.people.style import HELD_OUT
 from models.runs import load_run, read_checkpoint, read_record
 from models.training.flags import Flags
+from models.training.material import gather
 from models.training.train import Stopped, train
 from tests.models.tiny import TINY, make_folder
 
@@ -104,6 +105,7 @@ def test_cameras_are_found_by_the_pattern_in_training_and_in_validation_sets_of_
     with pytest.raises(Refused, match="camera pattern"):
         train(flags, tmp_path / "run")
     train(replace(flags, pattern=r"gate(\d)"), tmp_path / "run")
+    assert gather(replace(flags, pattern=r"gate(\d)"), judged=False).identities == 6, "as to find a rate"
     assert {name for _, name, *_ in read_record(tmp_path / "run").scores} == {"train", "validation", "other", "flat"}
     shell = CliRunner()
     told = ["--pattern", r"gate(\d)", "--workers", "0"]
