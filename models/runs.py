@@ -3,6 +3,7 @@
 Every file is there whole or not at all. Nothing here knows how a network is trained.
 """
 
+import hashlib
 import io
 import json
 import os
@@ -35,6 +36,7 @@ class Record:
     parameters: int
     commit: str
     environment: dict[str, Any]
+    data: str = ""  # where the pictures lay, absolute; empty for people drawn on the fly
     losses: list[LossNote] = field(default_factory=list)
     scores: list[ScoreNote] = field(default_factory=list)
     ratios: list[LayerNote] = field(default_factory=list)  # size of an update over size of the weights
@@ -156,6 +158,15 @@ def load_run(folder: Path, which: Literal["best", "last"] = "best") -> Extractor
         what = str(error).splitlines()[-1].strip()
         raise Refused(f"{path}: not the weights of the network in run.json ({what}); train again") from error
     return network.eval()
+
+
+def digest_network(network: Extractor) -> str:
+    """SHA-256 of an architecture and its weights, wherever they lie: equal where the vectors are."""
+    digest = hashlib.sha256(json.dumps(network.architecture.to_json(), sort_keys=True).encode())
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def averaged(state: Tensors) -> Tensors:

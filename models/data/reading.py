@@ -18,7 +18,7 @@ from models.data.images import check_folder, is_picture
 from models.data.market import read_market
 from models.data.msmt17 import LISTS, read_msmt17
 from models.data.sample import PictureSet, Row
-from models.data.soundness import check_disjoint, check_distinct, check_judgeable, check_trainable
+from models.data.soundness import check_disjoint, check_distinct, check_judgeable, check_persons, check_trainable
 from models.data.table import read_table
 from models.errors import Refused
 
@@ -48,7 +48,7 @@ def read_set(
     if layout == "market":
         pictures = read_market(place)
     else:
-        pictures = assemble(base_name(source), _read_rows(place, layout, pattern), share, seed)
+        pictures = assemble(base_name(source), _read_people(place, layout, pattern), share, seed)
     if not (pictures.train or pictures.query or pictures.gallery):
         raise Refused(f"{source} holds nothing of the layout {layout}; give another folder or another layout")
     for part in (pictures.train, pictures.query, pictures.gallery):
@@ -103,3 +103,10 @@ def _read_rows(source: Path, layout: str, pattern: str | None) -> list[Row]:
     if layout == "csv":
         return read_table(source)
     return read_folders(source, pattern) if layout == "folders" else read_flat(source, pattern)
+
+
+def _read_people(source: Path, layout: str, pattern: str | None) -> list[Row]:
+    rows = _read_rows(source, layout, pattern)
+    if layout != "msmt17":  # whose people are numbered from 0
+        check_persons(rows)
+    return rows

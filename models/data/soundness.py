@@ -1,11 +1,25 @@
 """Whether a picture set can do what it is wanted for: nobody both trained on and evaluated by, pictures enough to learn
 from, and cameras enough to be judged by."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
-from models.data.sample import PictureSet, Sample
+from models.data.sample import PictureSet, Row, Sample
 from models.errors import Refused
+
+MARKET_DISTRACTOR = re.compile(r"0000_c\d+s\d+_.+")  # where 0000 is nobody, as people numbered from 0 are not
+
+
+def check_persons(rows: Sequence[Row]) -> None:
+    """Raises Refused where Market-1501's junk and distractors, which are nobody, stand for people."""
+    for row in rows:
+        if row.identity == "-1" or (row.identity == "0000" and MARKET_DISTRACTOR.fullmatch(row.path.name)):
+            kind = "junk" if row.identity == "-1" else "distractors"
+            raise Refused(
+                f"{row.path}: {row.identity} is no person but stands for {kind} in names of Market-1501; take such "
+                "pictures out, or give the folder with bounding_box_test in it and the layout market (--layout market)"
+            )
 
 
 def check_disjoint(pictures: PictureSet) -> None:

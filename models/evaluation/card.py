@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import onnx
 import typer
 
 from models.errors import Refused
@@ -207,11 +208,8 @@ def card(
         manifest = read_manifest(model)
     except ModelRefused as error:
         raise Refused(str(error)) from error
-    found, by_size, by_gallery = (
-        [read_json(path) for path in evaluation],
-        read_json(thresholds),
-        read_thresholds(thresholds),
-    )
+    found, by_size = [read_json(path) for path in evaluation], read_json(thresholds)
+    by_gallery = read_thresholds(thresholds, checksums_of(model, manifest))
     try:
         decisions = decide(manifest, by_gallery)
         made_by = [*(one["command"] for one in found), by_size["command"]]
@@ -219,6 +217,13 @@ def card(
         write_card(model, record, table, manifest, decisions, by_gallery, made_by)
     except (KeyError, TypeError, IndexError) as error:
         raise Refused(f"{error} is missing in a file of another version; make run and figures anew") from error
+
+
+def checksums_of(model: Path, manifest: Manifest) -> set[str]:
+    """Of the exported file, and of the network it was exported from where that gives the same vectors."""
+    metadata = {one.key: one.value for one in onnx.load(model / manifest.file).metadata_props}
+    network = metadata.get("reappear.weights", "") if manifest.precision == "fp32" else ""
+    return {manifest.sha256, network} - {""}
 
 
 def decide(manifest: Manifest, by_gallery: Sequence[Threshold]) -> dict[str, float | None]:

@@ -21,12 +21,13 @@ from models.errors import Refused
 from models.evaluation.assessment import RANKS, Assessment, assess, to_json
 from models.evaluation.distances import Distances, Vectors, cosine_blocks
 from models.evaluation.evaluate import IDENTITIES
-from models.evaluation.exam import Exam, read_exam
+from models.evaluation.exam import Exam
 from models.evaluation.expansion import Binary, augment_database, binarise, expand
 from models.evaluation.features import Device, classify_training, extract, open_model
 from models.evaluation.metrics import Classification
 from models.evaluation.ranked import write_ranked, write_whole
 from models.evaluation.reranking import rerank, suggest_k
+from models.evaluation.trained import is_trained_on, read_exam_of
 
 AUTO = "auto"
 WEIGHT = 0.3  # of the original distance in re-ranking (λ), as in the paper
@@ -59,6 +60,7 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="A run's folder, an exported folder, an .onnx file, or `histogram`.")],
     data: Annotated[str, typer.Argument(help="A folder of pictures, a CSV file, or people:STYLE.")],
     layout: Annotated[str, typer.Option(help="How the pictures are named; see check-data.")] = "auto",
+    pattern: Annotated[str | None, typer.Option(help="Regular expression that finds the camera in names.")] = None,
     hold_out: Annotated[
         float | None,
         typer.Option(
@@ -68,6 +70,9 @@ def evaluate(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Chooses who is held out, and who is enrolled.")] = 0,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Judge a run even by pictures that it was trained on.")
+    ] = False,
     identities: Annotated[int, typer.Option(min=2, help="People to draw for people:STYLE.")] = IDENTITIES,
     flip: Annotated[bool, typer.Option("--flip", help="Average each picture with its mirror image.")] = False,
     augment_database: Annotated[
@@ -109,7 +114,10 @@ def evaluate(
     start = time.monotonic()
     run = Path(model) if (Path(model) / "run.json").exists() else None
     network = open_model(model, as_device(device), provider, os.cpu_count() or 1)
-    exam = read_exam(data, layout, hold_out, seed, run, identities)
+    exam = read_exam_of(
+        run, data, layout, pattern=pattern, share=hold_out, seed=None if hold_out is None else seed,
+        identities=identities, anyway=anyway,
+    )  # fmt: skip
     method = Method(
         flip, parse_k(augment_database, "--augment-database"), parse_k(expand, "--expand"),
         as_binary(binarise), parse_rerank(rerank, exam),
@@ -156,8 +164,8 @@ def rank_by(method: Method, vectors: Vectors, exam: Exam) -> Iterator[Distances]
 
 
 def classify_people(run: Path | None, exam: Exam, device: Device, workers: int) -> tuple[Classification | None, str]:
-    """The figures of a run's identity classifier on training pictures, or why there are none."""
-    if run is None or not exam.train:
+    """The figures of a run's identity classifier on the pictures it was trained on, or why there are none."""
+    if run is None or not is_trained_on(run, exam):
         return None, ""
     try:
         return classify_training(run, exam.train, device, workers), ""

@@ -1,24 +1,37 @@
-"""What a model is judged by: pictures of a folder, or synthetic people of a style, as queries and a gallery."""
+"""What a model is judged by: pictures of a folder, or synthetic people of a style, as queries and gallery. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.images import load
 from models.data.reading import read_set
-from models.data.sample import Sample
+from models.data.sample import PictureSet, Sample
 from models.errors import Refused
 from models.evaluation.assessment import Labels
 from models.evaluation.evaluate import IDENTITIES, draw_unseen
-from models.evaluation.features import Files
-from models.evaluation.metrics import JUNK
+from models.evaluation.metrics import JUNK, Ints
 from models.evaluation.ranked import Images
 from models.people import style as styles
 from models.people.style import Style
-from models.runs import read_record
 
 PEOPLE = "people:"  # before the name of a style, in place of a folder
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The pictures of samples, decoded when they are asked for."""
+
+    samples: Sequence[Sample]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        return load(self.samples[index].path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +45,7 @@ class Exam:
     queries: NDArray[np.int64]  # numbers of pictures
     gallery: NDArray[np.int64]
     labels: Labels
-    train: tuple[Sample, ...]  # those the folder gives to train on
+    train: tuple[Sample, ...] = ()  # those the folder gives to train on; not judged by
 
     @property
     def own(self) -> NDArray[np.int64]:
@@ -41,25 +54,67 @@ class Exam:
         places[self.gallery] = np.arange(len(self.gallery))
         return places[self.queries]
 
+    @property
+    def paths(self) -> list[Path]:
+        """Where the pictures lie, in order; none where they were drawn."""
+        return [one.path for one in self.images.samples] if isinstance(self.images, Files) else []
+
+    @property
+    def identities(self) -> NDArray[np.int64]:
+        """Of each picture, (pictures,)."""
+        return self._of_each(self.labels.query_ids, self.labels.ids)
+
+    @property
+    def cameras(self) -> NDArray[np.int64]:
+        """Of each picture, (pictures,)."""
+        return self._of_each(self.labels.query_cameras, self.labels.cameras)
+
+    def _of_each(self, of_queries: Ints, of_gallery: Ints) -> NDArray[np.int64]:
+        found = np.empty(len(self.images), np.int64)
+        found[self.queries], found[self.gallery] = of_queries, of_gallery
+        return found
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """For each identity with two cameras the numbers of a picture of one and of the other, queries first."""
+        first, found = dict[int, int](), dict[int, tuple[int, int]]()
+        asked, cameras = set(self.labels.query_ids.tolist()), self.cameras
+        for number, identity in enumerate(self.identities.tolist()):
+            mine = first.setdefault(identity, number)
+            if identity in asked and cameras[number] != cameras[mine]:
+                found.setdefault(identity, (mine, number))
+        return list(found.values())
+
+    def part(self, pictures: int) -> "Exam":
+        """A small exam of about so many pictures, decoded: two cameras' of each of some people, all search all."""
+        pairs = self.pairs()
+        order = np.sort(np.random.default_rng(0).permutation(len(pairs))[: max(2, pictures // 2)])
+        chosen = [number for k in order for number in pairs[k]]
+        ids, cameras, every = self.identities[chosen], self.cameras[chosen], np.arange(len(chosen))
+        images, names = [self.images[k] for k in chosen], [self.names[k] for k in chosen]
+        return Exam(self.name, images, names, every, every, Labels(ids, cameras, ids, cameras))
+
 
 def read_exam(
     data: str,
     layout: str = "auto",
-    share: float | None = None,
+    *,
+    pattern: str | None = None,
+    share: float = 1.0,
     seed: int = 0,
-    run: Path | None = None,
     identities: int = IDENTITIES,
 ) -> Exam:
     """The queries and the gallery of a folder or CSV file, or so many unseen people of a style for `people:STYLE`.
 
-    Where a layout does not say who is for evaluation: everybody, a `share` of the people, or, for the folder that `run`
-    was trained on, those it held out. Raises Refused for data that cannot be evaluated by.
+    Where a layout does not say who is for evaluation it is a `share` of the people, by the seed. What a run was trained
+    on is not known here: see models.evaluation.trained. Raises Refused for data that cannot be evaluated by.
     """
     if data.startswith(PEOPLE):
         return draw_exam(style_of(data.removeprefix(PEOPLE)), identities)
-    if share is None and run is not None:
-        share, seed = held_out_by(run, Path(data), seed)
-    pictures = read_set(Path(data), layout, share=1.0 if share is None else share, seed=seed, training=False)
+    return exam_of(read_set(Path(data), layout, pattern=pattern, share=share, seed=seed, training=False))
+
+
+def exam_of(pictures: PictureSet) -> Exam:
+    """The queries and the gallery of a picture set, queries first."""
     gallery = [one for one in pictures.gallery if one.identity != JUNK]
     places = {path: k for k, path in enumerate(dict.fromkeys(one.path for one in (*pictures.query, *gallery)))}
     samples = {places[one.path]: one for one in (*pictures.query, *gallery)}
@@ -79,15 +134,6 @@ def read_exam(
     )
 
 
-def held_out_by(run: Path, data: Path, seed: int) -> tuple[float | None, int]:
-    """Share and seed by which a run held people of this very folder out; None for another folder."""
-    flags = read_record(run).flags
-    trained = str(flags.get("data", ""))
-    if trained and Path(trained).resolve() == data.resolve():
-        return float(flags["hold_out"]), int(flags["seed"])
-    return None, seed
-
-
 def draw_exam(style: Style, identities: int) -> Exam:
     """Unseen people: queries come from the first of four cameras, the gallery is all pictures."""
     pictures = draw_unseen(style, identities=identities)
@@ -100,7 +146,6 @@ def draw_exam(style: Style, identities: int) -> Exam:
         queries,
         np.arange(len(pictures)),
         Labels(ids[queries], cameras[queries], ids, cameras),
-        (),
     )
 
 

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from models.data.images import load
 from models.data.sample import Sample
 from models.errors import Refused
 from models.evaluation.distances import unit
+from models.evaluation.exam import Files
 from models.evaluation.histogram import SIZE, describe_colours
 from models.evaluation.metrics import Classification, classify
 from models.evaluation.ranked import Images
 from models.network import Extractor
-from models.runs import load_run, read_checkpoint
+from models.runs import digest_network, load_run, read_checkpoint
+from service.embedding.manifest import sha256_of
 from service.embedding.onnx_model import PROVIDERS, OnnxModel
 from service.errors import ModelRefused
 from service.images.preprocess import resize
@@ -42,19 +43,7 @@ class Model:
     height: int
     width: int
     run: Callable[[NDArray[np.uint8]], Vectors]
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The pictures of samples, decoded when they are asked for."""
-
-    samples: Sequence[Sample]
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        return load(self.samples[index].path)
+    checksum: str = ""  # SHA-256 of the .onnx file, or of a run's network; empty where there are no weights
 
 
 class Resized(Dataset[NDArray[np.uint8] | str]):
@@ -125,7 +114,8 @@ def open_model(place: str, device: Device = "cpu", provider: str = "cpu", thread
             model = OnnxModel(path, provider=provider, threads=threads)
         except ModelRefused as error:
             raise Refused(str(error)) from error
-        return Model(model.manifest.version, model.manifest.input.height, model.manifest.input.width, model.run)
+        size = model.manifest.input.height, model.manifest.input.width
+        return Model(model.manifest.version, *size, model.run, model.manifest.sha256)
     if (path / "run.json").exists():
         torch.set_num_threads(threads)
         return model_of(load_run(path), f"run {path.name}", device)
@@ -139,14 +129,14 @@ def model_of(network: Extractor, name: str, device: Device = "cpu") -> Model:
     """A network in PyTorch. Raises Refused when there is no such device."""
     if device == "cuda" and not torch.cuda.is_available():
         raise Refused("PyTorch sees no CUDA device; check the driver, or give --device cpu")
-    network = network.eval().to(device)
+    checksum, network = digest_network(network), network.eval().to(device)
 
     def run(crops: NDArray[np.uint8]) -> Vectors:
         with torch.inference_mode():
             vectors: Vectors = network(torch.from_numpy(crops).to(device)).float().cpu().numpy()
         return vectors
 
-    return Model(name, network.architecture.height, network.architecture.width, run)
+    return Model(name, network.architecture.height, network.architecture.width, run, checksum)
 
 
 def open_graph(path: Path, provider: str, threads: int) -> Model:
@@ -169,21 +159,25 @@ def open_graph(path: Path, provider: str, threads: int) -> Model:
     def run(crops: NDArray[np.uint8]) -> Vectors:
         return np.asarray(session.run(None, {given.name: crops})[0], np.float32)
 
-    return Model(path.name, int(given.shape[1]), int(given.shape[2]), run)
+    return Model(path.name, int(given.shape[1]), int(given.shape[2]), run, sha256_of(path))
 
 
 def classify_training(run: Path, samples: Sequence[Sample], device: Device = "cpu", workers: int = 0) -> Classification:
-    """How well the identity classifier of a run's last checkpoint names the people it was trained on.
+    """How well the identity classifier of a run's last checkpoint names the people it was trained on, with the weights
+    that it was trained with: those of a moving average belong to no classifier. The samples are all of the training.
 
     Raises Refused where the run has no classifier, or was trained on another number of people.
     """
-    weight = read_checkpoint(run).objective.get("classifier.weight")
+    checkpoint = read_checkpoint(run)
+    weight = checkpoint.objective.get("classifier.weight")
     if weight is None:
         raise Refused(f"{run} was trained without the identity loss and has no identity classifier")
     identities = sorted({sample.identity for sample in samples})
     if len(identities) != len(weight):
         raise Refused(f"{run} was trained on {len(weight)} people and the training part has {len(identities)}")
-    network = load_run(run, "last").to(device)
+    network = load_run(run, "last")
+    network.load_state_dict(checkpoint.network)
+    network = network.to(device)
     crops_of = read(network.architecture.height, network.architecture.width, Files(samples), BATCH, workers)
     batches = -(-len(samples) // BATCH)
     logits = []

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -210,6 +210,7 @@ def thresholds(
     if json_file:
         record = {
             "model": network.name,
+            "checksum": network.checksum,
             "style": style,
             "command": shlex.join(["python", "-m", "models", *sys.argv[1:]]),
             "thresholds": [asdict(one) for one in found],
@@ -217,9 +218,16 @@ def thresholds(
         write_whole(json_file, (json.dumps(record, indent=1) + "\n").encode())
 
 
-def read_thresholds(path: Path) -> list[Threshold]:
-    """What `thresholds --json` wrote. Raises Refused for another file."""
+def read_thresholds(path: Path, checksums: Collection[str]) -> list[Threshold]:
+    """What `thresholds --json` wrote for a model that has one of the checksums. Raises Refused for another file and for
+    another model's, whose vectors lie elsewhere."""
     try:
-        return [Threshold(**one) for one in json.loads(path.read_text())["thresholds"]]
+        record = json.loads(path.read_text())
+        if record["checksum"] not in checksums:
+            raise Refused(
+                f"{path} was made for {record['model']}, whose weights are others; make it anew from this model with "
+                "`thresholds --json`"
+            )
+        return [Threshold(**one) for one in record["thresholds"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Refused(f"{path} is not a file of `thresholds --json` ({error}); write it anew") from error

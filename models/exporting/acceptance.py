@@ -3,8 +3,6 @@
 It needs no torch and does not know where vectors come from.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil, comb
 from pathlib import Path
 
@@ -12,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.data.images import load
-from models.data.reading import read_set
-from models.data.sample import Sample
 from models.errors import Refused
+from models.evaluation.distances import cosine_blocks
 from models.evaluation.evaluate import Describe
-from models.evaluation.metrics import Scores, score
+from models.evaluation.exam import Exam
+from models.evaluation.metrics import Rankings, Scores, join, rank, summarise
 from service.embedding.manifest import Acceptance, Thresholds
 
 Vectors = NDArray[np.float32]
@@ -29,91 +26,39 @@ MOST_STRANGERS = 5000  # their similarities to each other are one matrix
 LEAST_WRONG = 10  # strangers that an FPIR must let through to be measured
 
 
-@dataclass(frozen=True, slots=True)
-class Exam:
-    """The pictures of a set to judge by: queries are searched for in the gallery. They may be the same pictures."""
-
-    name: str
-    query: tuple[Sample, ...]
-    gallery: tuple[Sample, ...]
-    train: tuple[Sample, ...] = ()  # of the set; not judged by
-
-    @property
-    def samples(self) -> tuple[Sample, ...]:
-        """Each picture once."""
-        return tuple(dict.fromkeys(self.query + self.gallery))
-
-    def part(self, pictures: int) -> "Exam":
-        """A small exam of about so many pictures: two cameras' pictures of each of some people, all search all."""
-        pairs = self.pairs()
-        order = np.sort(np.random.default_rng(0).permutation(len(pairs))[: max(2, pictures // 2)])
-        chosen = tuple(one for k in order for one in pairs[k])
-        return Exam(self.name, chosen, chosen)
-
-    def pairs(self) -> list[tuple[Sample, Sample]]:
-        """For each identity with two cameras a picture of one and a picture of the other, queries first."""
-        first: dict[int, Sample] = {}
-        found: dict[int, tuple[Sample, Sample]] = {}
-        asked = {one.identity for one in self.query}
-        for one in self.samples:
-            mine = first.setdefault(one.identity, one)
-            if one.identity in asked and one.camera != mine.camera:
-                found.setdefault(one.identity, (mine, one))
-        return list(found.values())
-
-
-def read_exam(source: Path, layout: str = "auto", *, pattern: str | None = None, share: float = 1) -> Exam:
-    """The queries and gallery of a picture set. Where it has none, `share` of its people are taken: 1 for a network
-    that was not trained on the set, what training held out for one that was.
-
-    Raises Refused when fewer than two people are on two cameras.
-    """
-    found = read_set(source, layout, pattern=pattern, share=share, training=False)
-    exam = Exam(found.name, found.query, found.gallery, found.train)
+def check_enough(exam: Exam, source: Path) -> None:
+    """Raises Refused when fewer than two people are on two cameras."""
     if len(exam.pairs()) < 2:
         raise Refused(
             f"{source}: {len(exam.pairs())} identity has pictures from two cameras; a retrieval figure needs at least "
             "2 such identities, and is worth something from about 50"
         )
-    return exam
 
 
 def embed(describe: Describe, exam: Exam, what: str) -> Vectors:
-    """The vectors (samples, dim) of an exam's pictures, in the order of `exam.samples`, with a progress bar."""
-    samples = exam.samples
-    blocks = range(0, len(samples), BLOCK)
-    bar = tqdm(blocks, desc=what, unit="block", disable=None)
-    return np.concatenate([describe([load(one.path) for one in samples[k : k + BLOCK]]) for k in bar])
+    """The vectors (pictures, dim) of an exam, in the order of its pictures, with a progress bar."""
+    count = len(exam.images)
+    bar = tqdm(range(0, count, BLOCK), desc=what, unit="block", disable=None)
+    return np.concatenate([describe([exam.images[k] for k in range(at, min(at + BLOCK, count))]) for at in bar])
 
 
 def examine(exam: Exam, vectors: Vectors) -> Scores:
-    """Figures by cosine and the Market rule, from the vectors of `exam.samples`."""
-    distances, query, gallery = _distances(exam, vectors)
-    return score(distances, *query, *gallery)
+    """Figures by cosine and the Market rule, from the vectors of an exam's pictures."""
+    return summarise(rank_all(exam, vectors), len(exam.gallery))
 
 
 def precisions(exam: Exam, vectors: Vectors) -> NDArray[np.float64]:
     """The average precision of each query that has somebody to find, to compare networks query by query."""
-    distances, (ids, cameras), gallery = _distances(exam, vectors)
-    found = []
-    for k in range(len(ids)):
-        mates = (gallery[0] == ids[k]) & (gallery[1] != cameras[k])
-        if mates.any():
-            found.append(score(distances[k : k + 1], ids[k : k + 1], cameras[k : k + 1], *gallery).mean_ap)
-    return np.array(found)
+    found = rank_all(exam, vectors)
+    return found.ap[found.counted]
 
 
-Labels = tuple[NDArray[np.int64], NDArray[np.int64]]
-
-
-def _distances(exam: Exam, vectors: Vectors) -> tuple[NDArray[np.float32], Labels, Labels]:
-    place = {one: k for k, one in enumerate(exam.samples)}
-    query, gallery = (vectors[[place[one] for one in part]] for part in (exam.query, exam.gallery))
-    return 1 - query @ gallery.T, _labels(exam.query), _labels(exam.gallery)
-
-
-def _labels(samples: Sequence[Sample]) -> Labels:
-    return np.array([one.identity for one in samples]), np.array([one.camera for one in samples])
+def rank_all(exam: Exam, vectors: Vectors) -> Rankings:
+    """Each query's figures, a block of distances at a time."""
+    parts, start = list[Rankings](), 0
+    for distances in cosine_blocks(vectors[exam.queries], vectors[exam.gallery]):
+        parts.append(rank(distances, *exam.labels.of(slice(start, start := start + len(distances)))))
+    return join(parts)
 
 
 def accept(exam: Exam, scores: Scores, baseline: Scores, at_least: float) -> Acceptance:
@@ -138,9 +83,8 @@ def accepted(exam: Exam, scores: Scores) -> Acceptance:
 def measure_thresholds(exam: Exam, vectors: Vectors) -> Thresholds:
     """Both thresholds, from each identity's picture of one camera as a stranger to all others' of another camera
     (open-set identification: Grother et al., NIST IR 8271). `made_from` says it where there are too few."""
-    place = {one: k for k, one in enumerate(exam.samples)}
     pairs = exam.pairs()[:MOST_STRANGERS]
-    query, gallery = (vectors[[place[pair[side]] for pair in pairs]] for side in (0, 1))
+    query, gallery = (vectors[[pair[side] for pair in pairs]] for side in (0, 1))
     similarity = query @ gallery.T
     np.fill_diagonal(similarity, -1)
     strangers = np.sort(similarity.max(axis=1))

@@ -10,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from models.evaluation.exam import read_exam
 from models.evaluation.histogram import describe_colours
-from models.exporting.acceptance import accept, embed, examine, measure_thresholds, read_exam
+from models.exporting.acceptance import accept, check_enough, embed, examine, measure_thresholds
 from models.exporting.folder import check_free, write_folder
 from models.exporting.probe import (
     PICTURES,
@@ -67,7 +68,8 @@ def bring(
     foreign = read_foreign(file, output)
     found = find_layout(foreign, told.layout)
     pixels = find_size(foreign, found, parse_size(size))
-    exam = read_exam(data, data_layout, pattern=pattern)
+    exam = read_exam(str(data), data_layout, pattern=pattern)
+    check_enough(exam, data)
     console = Console(soft_wrap=True)
     if inside := normalises_inside(foreign):
         console.print(f"the graph begins with {', '.join(inside)}: it may normalise pictures by itself")

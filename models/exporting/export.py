@@ -19,19 +19,13 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
-from models.data.images import load
-from models.data.reading import SHARE
 from models.errors import Refused
+from models.evaluation.exam import Exam, Files
 from models.evaluation.features import Model
 from models.evaluation.metrics import Scores
 from models.evaluation.thresholds import SITE, read_thresholds
-from models.exporting.acceptance import (
-    Exam,
-    accepted,
-    examine,
-    measure_thresholds,
-    read_exam,
-)
+from models.evaluation.trained import read_exam_of
+from models.exporting.acceptance import accepted, check_enough, examine, measure_thresholds
 from models.exporting.folder import check_free, draw_golden, write_folder
 from models.exporting.probe import embed_all
 from models.exporting.quantise import to_fp16, to_int8
@@ -39,7 +33,7 @@ from models.exporting.rendered import choose, render
 from models.exporting.running import AGREEMENT, least_cosine, open_graph, prepare, run
 from models.exporting.surgery import with_metadata
 from models.network import Extractor
-from models.runs import load_run, read_record
+from models.runs import digest_network, load_run, read_record
 from service.embedding.manifest import Acceptance
 
 OPSET = 18
@@ -67,8 +61,13 @@ def export(
     ] = "auto",
     pattern: Annotated[str | None, typer.Option(help="Regular expression that finds the camera in names.")] = None,
     share: Annotated[
-        float, typer.Option(help="Of the people, as held out in training; 1: all, where none was trained on.")
-    ] = SHARE,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of people to judge by, where nothing says who. Default: all, or those the run held out.",
+        ),
+    ] = None,
     which: Annotated[Literal["best", "last"], typer.Option(help="Which weights of the run.")] = "best",
     most_loss: Annotated[float, typer.Option(min=0, max=1, help="mAP that fp16 or int8 may cost.")] = 0.01,
     thresholds: Annotated[
@@ -90,11 +89,14 @@ def export(
         raise typer.BadParameter(f"--precision {precision} is accepted by its figures only; give pictures with --data")
     if data is not None and thresholds is not None:
         raise typer.BadParameter("--data makes thresholds of its own; leave out --data or --thresholds")
-    made = None if thresholds is None else choose(read_thresholds(thresholds), gallery)
     check_free(out)
     network = load_run(folder, which)
+    made = None if thresholds is None else choose(read_thresholds(thresholds, {digest_network(network)}), gallery)
     commit = read_record(folder).commit
-    exam = None if data is None else read_exam(data, data_layout, pattern=pattern, share=share)
+    exam = None
+    if data is not None:
+        exam = read_exam_of(folder, str(data), data_layout, pattern=pattern, share=share)
+        check_enough(exam, data)
     console = Console(soft_wrap=True)
 
     graph = trace(network)
@@ -172,9 +174,9 @@ def choose_images(exam: Exam | None, count: int, network: Extractor) -> NDArray[
     if exam is None:
         noise = np.random.default_rng(0).integers(0, 256, (count - 1, *size, 3), dtype=np.uint8)
         return np.concatenate([prepare([draw_golden()], size), noise])
-    samples = exam.train or exam.samples
-    places = np.linspace(0, len(samples), count, endpoint=False).astype(int)
-    return prepare([load(samples[place].path) for place in places], size)
+    images = Files(exam.train) if exam.train else exam.images
+    places = np.linspace(0, len(images), count, endpoint=False).astype(int)
+    return prepare([images[int(place)] for place in places], size)
 
 
 def check_agreement(network: Extractor, graph: bytes, images: NDArray[np.uint8]) -> float:
@@ -232,6 +234,7 @@ def describe_graph(
         "reappear.name": name,
         "reappear.architecture": json.dumps(network.architecture.to_json(), sort_keys=True),
         "reappear.commit": commit,
+        "reappear.weights": digest_network(network),
         "reappear.precision": precision,
     }
     figures = {} if acceptance is None else acceptance.model_dump()

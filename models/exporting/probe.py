@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from tqdm import tqdm
 
-from models.data.images import load
 from models.errors import Refused
-from models.exporting.acceptance import Exam, embed, examine, precisions
+from models.evaluation.exam import Exam
+from models.exporting.acceptance import embed, examine, precisions
 from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
 from models.exporting.surgery import DEVIATION, MEAN, Colour, Feeding, Foreign, Layout, Range, Triple, fixed_size, wrap
 
@@ -139,7 +139,7 @@ def try_ways(
     foreign: Foreign, found: Sequence[Feeding], size: tuple[int, int], exam: Exam, *, alone: bool
 ) -> list[Trial]:
     """Each way of feeding on the same pictures."""
-    images = prepare([load(one.path) for one in exam.samples], size)
+    images = prepare([exam.images[k] for k in range(len(exam.images))], size)
     bar = tqdm(found, desc="trying ways to feed it", disable=None)
     return [try_one(wrap(foreign, feeding, size, alone=alone), feeding, images, exam) for feeding in bar]
 
@@ -150,7 +150,7 @@ def try_one(graph: bytes, feeding: Feeding, images: NDArray[np.uint8], exam: Exa
     if fault := find_fault(vectors):
         return Trial(feeding, fault)
     scores = examine(exam, vectors)
-    ids = np.array([one.identity for one in exam.samples])
+    ids = exam.identities
     strangers = (vectors @ vectors.T)[ids[:, None] != ids[None, :]]
     return Trial(feeding, "", scores.mean_ap, scores.rank(1), float(strangers.mean()), tuple(precisions(exam, vectors)))
 
@@ -220,7 +220,7 @@ def name_mistake(wrong: Feeding, right: Feeding) -> str:
 def must_run_alone(foreign: Foreign, found: Sequence[Feeding], size: tuple[int, int], exam: Exam) -> str:
     """Why a network cannot be run on several pictures at once, or nothing: it fails there, or gives other vectors than
     for each picture alone. The first way of feeding that gives vectors at all decides."""
-    images = prepare([load(one.path) for one in exam.samples[:NEIGHBOURS]], size)
+    images = prepare([exam.images[k] for k in range(min(NEIGHBOURS, len(exam.images)))], size)
     for feeding in found:
         expected = run(open_graph(wrap(foreign, feeding, size, alone=True)), images, batch=1)
         if find_fault(expected):

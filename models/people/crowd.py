@@ -59,9 +59,9 @@ def draw_place(rng: np.random.Generator, style: Style) -> Place:
     return Place(draw_camera(rng, 1.0, style.optics), scenes, view)
 
 
-def person_of(seed: int, identity: int, style: Style) -> Person:
-    """The person who has this number in the crowd of this seed."""
-    return draw_person(np.random.default_rng((seed, identity, 0)), style)
+def person_of(seed: int, identity: int, style: Style, stream: int | None = None) -> Person:
+    """The person who has this number in the crowd of this seed; another `stream` of the seed has other people."""
+    return draw_person(np.random.default_rng((seed, identity, 0, *(() if stream is None else (stream,)))), style)
 
 
 def pose_and_render(person: Person, sheets: Sheets, view: View, style: Style, rng: np.random.Generator) -> Rgba:
@@ -70,9 +70,9 @@ def pose_and_render(person: Person, sheets: Sheets, view: View, style: Style, rn
     return render(build_figure(person, pose), sheets, view, HEIGHT, style, pose.shift)
 
 
-def cut_outs(seed: int, identity: int, style: Style, views: int) -> list[Rgba]:
+def cut_outs(seed: int, identity: int, style: Style, views: int, stream: int | None = None) -> list[Rgba]:
     """One person from many directions, RGBA, in different poses."""
-    person = person_of(seed, identity, style)
+    person = person_of(seed, identity, style, stream)
     sheets = dress(person)
     rng = np.random.default_rng((seed, identity, 1))
     return [pose_and_render(person, sheets, draw_view(rng, style), style, rng) for _ in range(views)]

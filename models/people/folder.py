@@ -33,6 +33,7 @@ from models.people.style import HELD_OUT, STREET, Style
 STYLES = {style.name: style for style in (STREET, *HELD_OUT)}
 MARKER = "people.json"
 BYTES = 6_000  # of a picture on disk, about, with its line of attributes
+STREAM = 5  # of the seed: nobody here is drawn by a training, an evaluation or a threshold, whatever its seed
 SHEET_ROWS, TILE = 16, (64, 128)  # of the preview
 
 
@@ -157,7 +158,7 @@ def put(made: Path, out: Path) -> None:
 def site_of(seed: int, site: int, cameras: int, style: Style) -> tuple[list[Place], list[Rgba]]:
     """The cameras of a site, and the people who pass there."""
     places = [draw_place(np.random.default_rng((seed, site, k, 4)), style) for k in range(cameras)]
-    passers = [view for k in range(8) for view in cut_outs(seed + 1, 1_000_000 + 8 * site + k, style, 2)]
+    passers = [view for k in range(8) for view in cut_outs(seed + 1, 1_000_000 + 8 * site + k, style, 2, STREAM)]
     return places, passers
 
 
@@ -167,7 +168,7 @@ def shoot_person(job: Job) -> list[Attributes]:
     tested = identity > preset.train
     site = preset.sites if tested else identity % preset.sites
     places, passers = site_of(job.seed, site, preset.cameras, job.style)
-    person = person_of(job.seed, identity, job.style)
+    person = person_of(job.seed, identity, job.style, STREAM)
     rows = []
     for k, place in enumerate(places):
         for shot in range(preset.shots):

@@ -32,6 +32,7 @@ class Flags:
 
     data: str = flag(PEOPLE, "a folder of pictures, or `people` for synthetic people drawn on the fly")
     layout: str = flag("auto", "how the pictures of a folder are named")
+    pattern: str | None = flag(None, "regular expression that finds the camera in names; see check-data")
     validate: str = flag("", "more folders to validate on, separated by commas")
     hold_out: float = flag(0.2, "share of people to validate on, where a folder does not say who")
     watched: int = flag(60, "people of each set in a validation; 0: all")

@@ -1,7 +1,7 @@
 """What a training learns from and is judged by: pictures of a folder, or synthetic people drawn on the fly."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from tqdm import tqdm
 from models.data.augment import PRESETS
 from models.data.images import load
 from models.data.loader import DiskBatches
-from models.data.reading import read_set
+from models.data.reading import find_layout, read_set
 from models.data.sample import PictureSet, Sample
 from models.errors import Refused
 from models.evaluation.metrics import Scores, score
+from models.evaluation.trained import find_same
 from models.network import Extractor
 from models.people.batches import Batches, Shape
 from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
@@ -49,6 +50,7 @@ class Material:
     train: ValidationSet
     validation: list[ValidationSet]
     chosen_on: tuple[str, ...] = ()  # names of the validation sets whose mean chooses the best checkpoint
+    pictures: tuple[Path, ...] = ()  # on disk, of those to learn from
 
 
 def gather(flags: Flags, judged: bool = True) -> Material:
@@ -66,6 +68,10 @@ def gather(flags: Flags, judged: bool = True) -> Material:
 
 def draw_people(flags: Flags, judged: bool) -> Material:
     """Synthetic people; validated on others, of the same style and of those that no training draws from."""
+    if flags.seed >= VALIDATION_SEED:
+        raise Refused(
+            f"--seed {flags.seed}: seeds from {VALIDATION_SEED} on draw the people to judge by; give a smaller one"
+        )
     if flags.identities < flags.people:
         raise Refused(f"--identities {flags.identities}: fewer than the {flags.people} of a batch; lower --people")
     cut_outs = draw_cut_outs(flags.seed, flags.identities, flags.views, STREET, workers=flags.threads)
@@ -96,7 +102,14 @@ def draw_set(name: str, style: Style, flags: Flags, seed: int, people: int) -> V
 
 def read_folder(flags: Flags, judged: bool) -> Material:
     """The training part of a folder; validated on its query and gallery, and on other folders."""
-    pictures = read_set(Path(flags.data), flags.layout, share=flags.hold_out, seed=flags.seed, evaluation=False)
+    pictures = read_set(
+        Path(flags.data),
+        flags.layout,
+        pattern=flags.pattern,
+        share=flags.hold_out,
+        seed=flags.seed,
+        evaluation=False,
+    )
     identities = sorted({one.identity for one in pictures.train})
     if len(identities) < flags.people:
         raise Refused(
@@ -115,23 +128,44 @@ def read_folder(flags: Flags, judged: bool) -> Material:
         calm=flags.calm,
         ramp=flags.ramp,
     )
+    paths = tuple(one.path for one in pictures.train)
     if not judged:
-        return Material(batches, len(identities), ValidationSet("train", [], []), [])
+        return Material(batches, len(identities), ValidationSet("train", [], []), [], pictures=paths)
     seen = choose(flags, identities)
     few = [one for identity in seen for one in [s for s in pictures.train if s.identity == identity][:SEEN_PICTURES]]
     shown = load_all(flags, separate(few), "train")
     train = ValidationSet("train", shown, shown)
     own = [read_part(flags, pictures, "validation")] if pictures.gallery else []
-    validation = [*own, *read_others(flags)]
+    validation = [*own, *read_others(flags, paths)]
     if not validation:
         raise Refused(f"{flags.data}: has no queries and gallery to validate on; name a folder by --validate")
-    return Material(batches, len(identities), train, validation)
+    return Material(batches, len(identities), train, validation, pictures=paths)
 
 
-def read_others(flags: Flags) -> list[ValidationSet]:
-    """The validation sets of --validate, named as their folders, with the folder above where that says too little."""
-    folders = [Path(text) for text in flags.validate.split(",") if text]
-    return [read_part(flags, read_set(folder, share=1.0, training=False), name_of(folder)) for folder in folders]
+def read_others(flags: Flags, trained: Sequence[Path] = ()) -> list[ValidationSet]:
+    """The validation sets of --validate, named as their folders, with the folder above where that says too little.
+
+    Raises Refused where one holds a picture that is trained on, by its place or its bytes.
+    """
+    sets = []
+    for folder in [Path(text) for text in flags.validate.split(",") if text]:
+        pictures = read_set(folder, pattern=pattern_of(flags, folder), share=1.0, training=False)
+        judged = [one.path for one in (*pictures.query, *pictures.gallery)]
+        if both := find_same(trained, judged):
+            raise Refused(
+                f"--validate {folder}: {both[1]} is trained on ({both[0]}), so it says nothing of strangers; "
+                "give a folder of other people, or leave --validate out to judge by those held out"
+            )
+        sets.append(read_part(flags, pictures, name_of(folder)))
+    return sets
+
+
+def pattern_of(flags: Flags, folder: Path) -> str | None:
+    """--pattern, for a folder in the layout of the training's; one in another layout has names of its own."""
+    if flags.pattern is None or flags.data == PEOPLE:
+        return flags.pattern
+    alike = find_layout(folder)[1] == find_layout(Path(flags.data), flags.layout)[1]
+    return flags.pattern if alike else None
 
 
 def name_of(folder: Path) -> str:

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from models.errors import Refused
 from models.evaluation.evaluate import Describe
+from models.evaluation.trained import note_pictures
 from models.network import Extractor
 from models.runs import (
     Checkpoint,
@@ -43,7 +44,7 @@ from models.runs import (
 )
 from models.training.checks import check, print_checks
 from models.training.finder import write_rate
-from models.training.flags import FREE, Flags, check_flags, list_flags, merge_flags, take_flags
+from models.training.flags import FREE, PEOPLE, Flags, check_flags, list_flags, merge_flags, take_flags
 from models.training.learner import Batch, Learner, Loss, make_learner
 from models.training.material import Material, describe, gather, judge_set, load_batches
 from models.training.report import write_report
@@ -89,6 +90,7 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
         restore_randomness(checkpoint.randomness)
 
     folder.mkdir(parents=True, exist_ok=True)
+    note_pictures(folder, material.pictures, Path(flags.start) if flags.start else None)
     last = min(until or flags.steps, flags.steps)
     stopped = loop(Training(flags, folder, learner, material, record), loader, first, last)
     write_report(folder)
@@ -131,6 +133,7 @@ def begin(flags: Flags, learner: Learner, material: Material) -> Record:
         parameters=sum(weight.numel() for weight in learner.network.parameters()),
         commit=commit(),
         environment=describe_environment(flags.device),
+        data="" if flags.data == PEOPLE else str(Path(flags.data).resolve()),
     )
 
 

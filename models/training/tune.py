@@ -25,6 +25,7 @@ from models.training.flags import Flags, check_flags, take_flags
 from models.training.plots import Section, start_figure, tabulate, to_svg, write_page
 from models.training.train import Stopped, train
 
+FIXED = ("data", "pattern", "device", "threads", "drawers", "choose_by", "choose_on")  # flags that are not searched for
 Method = Literal["grid", "random", "tpe"]
 Value = float | int | str | bool
 
@@ -81,7 +82,7 @@ def read_axis(text: str) -> Axis:
     name, _, values = text.partition("=")
     name = name.strip().replace("-", "_")
     kinds = {one.name: type(one.default) for one in fields(Flags)}
-    if name not in kinds or name in ("data", "device", "threads", "drawers", "choose_by", "choose_on"):
+    if name not in kinds or name in FIXED:
         raise Refused(f"--try {text}: there is no flag to try by this name; see `python -m models train --help`")
     kind = kinds[name]
     try:

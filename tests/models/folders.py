@@ -1,5 +1,6 @@
 """Small sets of pictures on disk, one colour per person, and a run that was never trained."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.evaluation.trained import note_pictures
 from models.network import Architecture, Extractor
 from models.runs import Checkpoint, Record, pack, write_checkpoint, write_record, write_whole
 
@@ -52,8 +54,10 @@ def write_market(folder: Path) -> Path:
     return folder
 
 
-def write_run(folder: Path, data: str = "people", classifier: torch.Tensor | None = None) -> Extractor:
-    """A run of no steps, with a network drawn from a seed."""
+def write_run(
+    folder: Path, data: str = "people", classifier: torch.Tensor | None = None, pictures: Sequence[Path] = ()
+) -> Extractor:
+    """A run of no steps, with a network drawn from a seed, that says it was trained on these pictures."""
     folder.mkdir(parents=True)
     torch.manual_seed(3)
     network = Extractor(TINY).eval()
@@ -65,4 +69,5 @@ def write_run(folder: Path, data: str = "people", classifier: torch.Tensor | Non
     heads = {} if classifier is None else {"classifier.weight": classifier}
     state = network.state_dict()
     write_checkpoint(folder, Checkpoint(0, state, heads, {}, {}, {}, {}, asdict(record)))
+    note_pictures(folder, pictures, None)
     return network

@@ -11,9 +11,9 @@ from models.training.flags import Flags
 torch.set_num_threads(1)
 
 
-def make_folder(folder: Path, people: int = 8, cameras: int = 2, shots: int = 2) -> Path:
-    """One folder per person: PNG of 64×32 pixels named cC_S.png."""
-    for who in range(people):
+def make_folder(folder: Path, people: int = 8, cameras: int = 2, shots: int = 2, first: int = 0) -> Path:
+    """One folder per person, from the number `first` on: PNG of 64×32 pixels named cC_S.png."""
+    for who in range(first, first + people):
         top, bottom = np.random.default_rng(who).integers(0, 255, (2, 3))
         (folder / f"p{who:02d}").mkdir(parents=True)
         for camera in range(cameras):

@@ -91,3 +91,23 @@ def test_nobody_seen_twice_is_refused_because_evaluation_is_impossible(tmp_path:
     put(tmp_path / "query", "0001_c1s1_000003_00.jpg")
     with pytest.raises(Refused, match=r"of 1 queries none has a picture of the same person at another camera"):
         read_set(tmp_path, training=False)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("-1_c1s1_000401_03.jpg", "junk"), ("0000_c3s1_000401_03.jpg", "distract")])
+@pytest.mark.parametrize("layout", ["flat", "folders", "csv"])
+def test_junk_and_distractors_of_market_are_nobody_in_any_layout(
+    tmp_path: Path, name: str, kind: str, layout: str
+) -> None:
+    names = [name, *(f"{who:04}_c{camera}s1_000001_00.jpg" for who in (1, 2) for camera in (1, 2))]
+    for one in names:
+        put(tmp_path / one.partition("_")[0] if layout == "folders" else tmp_path, one)
+    if layout == "csv":
+        rows = [f"{one},{one.partition('_')[0]},{one.partition('_c')[2][0]}" for one in names]
+        (tmp_path / "set.csv").write_text("\n".join(["path,identity,camera", *rows]))
+    with pytest.raises(Refused, match=f"{name}: .* is no person but stands for {kind}.*--layout market"):
+        read_set(tmp_path / "set.csv" if layout == "csv" else tmp_path, share=1, training=False)
+
+
+def test_people_who_are_numbered_from_0_are_people(tmp_path: Path) -> None:
+    put(tmp_path, *(f"{who:04}_c{camera}_00.jpg" for who in (0, 1) for camera in (1, 2)))
+    assert len(read_set(tmp_path, share=1, training=False).query) == 4

@@ -42,6 +42,7 @@ def prepare(folder: Path, **changed: Any) -> dict[str, Any]:
         Threshold(1_000, 0.001, 0.91, 0.9, 0.92, 0.33, 0.31, 0.35, 10_000, 10_000),
     ]
     by_size = {"command": "python -m models thresholds models/default", "thresholds": [asdict(one) for one in made]}
+    by_size |= {"model": "reid-default", "checksum": read_manifest(DEFAULT).sha256}
     figures, table = write(folder / "a.json", FIGURES | changed), write(folder / "t.json", by_size)
     return {"model": model, "run": folder / "run", "evaluation": [figures], "thresholds": table}
 
@@ -64,6 +65,18 @@ def test_every_figure_stands_in_it_with_its_command(tmp_path: Path) -> None:
     ):
         assert line in text
     assert not list(files["model"].glob("*.part"))
+
+
+def test_thresholds_of_another_model_are_refused(tmp_path: Path) -> None:
+    files = prepare(tmp_path)
+    table = json.loads(files["thresholds"].read_text())
+    write(files["thresholds"], table | {"checksum": "0" * 64})
+    with pytest.raises(Refused, match=r"t\.json was made for reid-default, whose weights are others"):
+        card(**files)
+    del table["checksum"]
+    write(files["thresholds"], table)
+    with pytest.raises(Refused, match=r"is not a file of `thresholds --json` .*write it anew"):
+        card(**files)
 
 
 def test_a_file_without_its_figures_is_refused_and_the_old_card_stays(tmp_path: Path) -> None:

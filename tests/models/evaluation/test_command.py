@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,27 @@ def test_a_run_is_judged_by_the_people_it_held_out(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     data = write_flat(tmp_path / "set", 8)
     known = read_set(data, share=0.5, seed=4)  # what write_run says the run was made with
-    write_run(tmp_path / "run", str(data), classifier=torch.eye(len(known.train) // 2, TINY.dim))
+    paths = [one.path for one in known.train]
+    write_run(tmp_path / "run", str(data), torch.eye(len(known.train) // 2, TINY.dim), paths)
     found = figures(tmp_path, tmp_path / "run", data)
     assert found["queries"] == len(known.query) < 16
     assert 0 <= found["classification"]["accuracy"] <= 1
-    other = figures(tmp_path, tmp_path / "run", write_flat(tmp_path / "other", 8))
-    assert other["queries"] == 16
-    assert other["classification"] is None
+    with pytest.raises(Refused, match="was trained on"):  # the same pictures, and more people
+        run(tmp_path / "run", write_flat(tmp_path / "other", 9))
+
+
+def test_a_classifier_is_not_asked_for_as_many_people_whom_it_never_saw(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    pictures = sorted(write_flat(tmp_path / "set", 4).iterdir())
+    write_run(tmp_path / "run", str(tmp_path / "set"), torch.eye(4, TINY.dim), pictures)
+    other = write_market(tmp_path / "market")  # with a training part of as many people
+    for path in other.rglob("*.png"):
+        path.write_bytes(path.read_bytes() + b"\0")
+    assert figures(tmp_path, tmp_path / "run", other)["classification"] is None
+    copy = Path(shutil.copytree(tmp_path / "set", tmp_path / "copy"))
+    with pytest.raises(Refused, match="was trained on 8 of the 8 pictures"):
+        run(tmp_path / "run", copy, "--hold-out", 1)
+    assert figures(tmp_path, tmp_path / "run", copy, "--hold-out", 1, "--anyway")["queries"] == 8
 
 
 def test_the_shipped_model_beats_the_histogram_on_real_vehicles(tmp_path: Path) -> None:
@@ -123,7 +138,7 @@ def test_the_shipped_model_beats_the_histogram_on_real_vehicles(tmp_path: Path) 
     ("words", "reason"),
     [
         (("histogram", "/nowhere"), "/nowhere is not there"),
-        (("histogram", "people:mars"), "no style mars; choose one of street"),
+        (("histogram", "people:mars"), "no style mars; choose one of mall"),
         (("/nowhere", "SET"), "/nowhere is not a model"),
         (("histogram", "SET", "--rerank", "20"), "give K1,K2,LAMBDA"),
         (("histogram", "SET", "--rerank", "5,9,0.3"), "give k1 ≥ k2 ≥ 1"),

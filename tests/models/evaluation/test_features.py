@@ -1,5 +1,6 @@
 """Vectors of pictures on disk, by networks of every kind."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from PIL import Image
 
 from models.data.sample import Sample
 from models.errors import Refused
-from models.evaluation.features import Files, Model, classify_training, extract, model_of, open_model
+from models.evaluation.exam import Files
+from models.evaluation.features import Model, classify_training, extract, model_of, open_model
+from models.runs import load_run, read_checkpoint, write_checkpoint
 from tests.models.folders import TINY, picture, write_flat, write_run
 
 DEFAULT = str(Path(__file__).parents[3] / "models" / "default")
@@ -116,6 +119,20 @@ def test_the_classifier_of_a_run_is_judged_on_its_training_people(tmp_path: Path
     write_run(tmp_path / "wrong", classifier=rows[[1, 0, 2, 3]])
     swapped = classify_training(tmp_path / "wrong", people)
     assert (swapped.accuracy, swapped.recall) == (0.5, 0.5)
+
+
+def test_a_classifier_is_judged_with_the_weights_it_was_trained_with_not_their_average(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    people = samples(write_flat(tmp_path / "pictures", 4))
+    rows = torch.randn(4, TINY.dim, generator=torch.Generator().manual_seed(1))
+    network = write_run(tmp_path / "run", classifier=rows)
+    plain = classify_training(tmp_path / "run", people)
+    assert plain.accuracy < 1
+    checkpoint, weights = read_checkpoint(tmp_path / "run"), network.state_dict()
+    average = {f"module.{name}": -value if name == "project.weight" else value for name, value in weights.items()}
+    write_checkpoint(tmp_path / "run", replace(checkpoint, average=average))
+    assert not torch.equal(load_run(tmp_path / "run", "last").state_dict()["project.weight"], weights["project.weight"])
+    assert classify_training(tmp_path / "run", people) == plain
 
 
 def test_a_classifier_of_other_people_is_refused(tmp_path: Path) -> None:

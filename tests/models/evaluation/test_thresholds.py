@@ -23,9 +23,11 @@ from models.evaluation.thresholds import (
     thresholds,
 )
 from models.people.style import STREET
+from service.embedding.manifest import sha256_of
 from tests.models.golden import unit
 
 Array = NDArray[Any]
+DEFAULT = str(Path(__file__).parents[3] / "models" / "default")
 
 
 def crowd(people: int, seed: int = 1, noise: float = 0.3) -> Crowd:
@@ -105,8 +107,8 @@ def test_a_rendered_crowd_is_the_same_whoever_draws_it() -> None:
     assert alone.mates.shape == alone.strangers.shape == (4, alone.enrolled.shape[2])
     for part in ("enrolled", "mates", "strangers"):
         np.testing.assert_array_equal(getattr(alone, part), getattr(helped, part))
-    likeness = np.einsum("pcd,qd->pqc", alone.enrolled, alone.mates).max(axis=2)
-    assert np.diag(likeness).mean() > likeness[~np.eye(4, dtype=bool)].mean()
+    another = draw_crowd(model, STREET, 4, 0, site=2, seed=1)
+    assert not np.array_equal(alone.mates, another.mates)
 
 
 def test_people_who_do_not_fill_a_site_are_refused() -> None:
@@ -119,8 +121,9 @@ def test_the_command_writes_its_table_with_the_command(tmp_path: Path, monkeypat
         return crowd(1_000)
 
     monkeypatch.setattr("models.evaluation.thresholds.draw_crowd", draw)  # rendering 2,000 people takes a minute
-    thresholds("histogram", people=1_000, gallery=[100, 1_000], fpir=[0.01], json_file=tmp_path / "t.json")
+    thresholds(DEFAULT, people=1_000, gallery=[100, 1_000], fpir=[0.01], json_file=tmp_path / "t.json")
     written = json.loads((tmp_path / "t.json").read_text())
     assert [one["gallery"] for one in written["thresholds"]] == [100, 1_000]
+    assert written["checksum"] == sha256_of(Path(DEFAULT) / "model.onnx")
     assert written["command"].startswith("python -m models")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json"]

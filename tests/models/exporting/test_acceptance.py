@@ -1,23 +1,24 @@
 """Figures on a given set are those of the protocol, and thresholds say what they rest on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.data.images import load
-from models.data.sample import Sample
+from models.data.sample import PictureSet, Sample
 from models.errors import Refused
+from models.evaluation.distances import cosine_blocks
 from models.evaluation.evaluate import describe_by, judge
+from models.evaluation.exam import Exam, exam_of, read_exam
 from models.evaluation.histogram import describe_colours
 from models.exporting.acceptance import (
-    Exam,
     accept,
+    check_enough,
     embed,
     examine,
     measure_thresholds,
     precisions,
-    read_exam,
     threshold,
 )
 from models.people.crowd import Picture
@@ -36,11 +37,15 @@ def samples(*rows: tuple[int, int]) -> tuple[Sample, ...]:
     return tuple(Sample(Path(f"{identity}_{camera}.png"), identity, camera) for identity, camera in rows)
 
 
+def make(name: str, query: tuple[Sample, ...], gallery: tuple[Sample, ...]) -> Exam:
+    return exam_of(PictureSet(name, (), query, gallery))
+
+
 def test_the_figures_are_those_of_the_evaluation(people: Path) -> None:
-    exam = read_exam(people)
+    exam = read_exam(str(people))
     vectors = embed(describe_colours, exam, "histogram")
     mine = examine(exam, vectors)
-    pictures = [Picture(load(one.path), one.identity, one.camera) for one in exam.samples]
+    pictures = [Picture(exam.images[k], *who) for k, who in enumerate(zip(exam.identities, exam.cameras, strict=True))]
     theirs = judge(describe_colours, pictures, query_camera=None)
     assert (mine.mean_ap, mine.rank(1), mine.queries) == (theirs.mean_ap, theirs.rank(1), 60)
     assert precisions(exam, vectors).mean() == pytest.approx(mine.mean_ap)
@@ -48,7 +53,7 @@ def test_the_figures_are_those_of_the_evaluation(people: Path) -> None:
 
 def test_real_vehicles_are_judged_as_in_the_evaluation(vehicles: Path) -> None:
     model = OnnxModel(FOLDER, provider="cpu", threads=1)
-    exam = read_exam(vehicles)
+    exam = read_exam(str(vehicles))
     scores = examine(exam, embed(describe_by(model), exam, "default"))
     baseline = examine(exam, embed(describe_colours, exam, "histogram"))
     assert scores.queries == 120
@@ -56,9 +61,9 @@ def test_real_vehicles_are_judged_as_in_the_evaluation(vehicles: Path) -> None:
 
 
 def test_too_low_a_figure_is_refused_and_so_is_one_that_colours_alone_reach(people: Path) -> None:
-    exam = read_exam(people)
+    exam = read_exam(str(people))
     colours = examine(exam, embed(describe_colours, exam, "histogram"))
-    noise = np.random.default_rng(0).normal(size=(len(exam.samples), 8)).astype(np.float32)
+    noise = np.random.default_rng(0).normal(size=(len(exam.images), 8)).astype(np.float32)
     poor = examine(exam, noise / np.linalg.norm(noise, axis=1, keepdims=True))
     with pytest.raises(Refused, match=r"mAP 0\.900 is asked for"):
         accept(exam, poor, colours, at_least=0.9)
@@ -66,14 +71,34 @@ def test_too_low_a_figure_is_refused_and_so_is_one_that_colours_alone_reach(peop
         accept(exam, poor, colours, at_least=0.0)
 
 
-def test_a_part_has_whole_people_of_two_cameras_and_no_junk() -> None:
-    exam = Exam(
+def test_a_part_has_whole_people_of_two_cameras_and_no_junk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.evaluation.exam.load", lambda path: np.zeros((2, 1, 3), np.uint8))
+    exam = make(
         "all", samples((1, 1), (2, 1), (3, 1)), samples((1, 1), (1, 2), (2, 1), (2, 3), (3, 1), (-1, 2), (0, 2), (0, 3))
     )
-    assert [one.identity for one in exam.part(100).samples] == [1, 1, 2, 2]
-    part = Exam("many", *[samples(*[(k, camera) for k in range(1, 100) for camera in (1, 2)])] * 2).part(20)
-    assert len(part.samples) == 20
-    assert len({one.identity for one in part.samples}) == 10
+    part = exam.part(100)
+    assert part.identities.tolist() == [1, 1, 2, 2]
+    assert part.cameras.tolist() == [1, 2, 1, 3]
+    part = make("many", *[samples(*[(k, camera) for k in range(1, 100) for camera in (1, 2)])] * 2).part(20)
+    assert len(part.images) == 20
+    assert len(set(part.identities.tolist())) == 10
+
+
+def test_a_block_of_queries_at_a_time_gives_the_same_figures(people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exam = read_exam(str(people))
+    vectors = embed(describe_colours, exam, "histogram")
+    whole = examine(exam, vectors)
+    shapes = list[tuple[int, ...]]()
+
+    def blocks(queries: np.ndarray, gallery: np.ndarray) -> Iterator[np.ndarray]:
+        for distances in cosine_blocks(queries, gallery, block=200):
+            shapes.append(distances.shape)
+            yield distances
+
+    monkeypatch.setattr("models.exporting.acceptance.cosine_blocks", blocks)
+    parts = examine(exam, vectors)
+    assert max(shapes) == (3, 60)
+    assert (parts.mean_ap, parts.cmc.tolist()) == (pytest.approx(whole.mean_ap), whole.cmc.tolist())
 
 
 def test_a_set_without_two_people_on_two_cameras_is_refused(tmp_path: Path) -> None:
@@ -81,17 +106,17 @@ def test_a_set_without_two_people_on_two_cameras_is_refused(tmp_path: Path) -> N
     for name in ("0001_c2.png", "0002_c2.png"):
         (folder / name).unlink()
     with pytest.raises(Refused, match="at least 2 such identities"):
-        read_exam(folder)
+        check_enough(read_exam(str(folder)), folder)
     (folder / "0000_c2.png").unlink()
     with pytest.raises(Refused):
-        read_exam(folder)
+        read_exam(str(folder))
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     folder = draw_set(tmp_path / "people", identities=3)
     (folder / "0001_c2.png").write_bytes(b"no picture")
     with pytest.raises(Refused, match=r"0001_c2\.png"):
-        embed(describe_colours, read_exam(folder), "histogram")
+        embed(describe_colours, read_exam(str(folder)), "histogram")
 
 
 def test_thresholds_of_many_are_measured_and_hold_on_others() -> None:
@@ -115,7 +140,7 @@ def test_thresholds_of_few_err_to_the_side_of_unknown(count: int, fpir: float, w
 
 
 def test_thresholds_are_of_each_person_as_a_stranger_to_the_others() -> None:
-    exam = Exam("two each", *[samples(*[(k, camera) for k in range(1, 5) for camera in (1, 2)])] * 2)
+    exam = make("two each", *[samples(*[(k, camera) for k in range(1, 5) for camera in (1, 2)])] * 2)
     vectors = np.repeat(np.eye(4, dtype=np.float32), 2, axis=0)
     found = measure_thresholds(exam, vectors)
     assert (found.identities, found.gallery) == (4, 3)

@@ -1,7 +1,8 @@
 """Export: what ONNX Runtime gives is what PyTorch gives, in any batch, or there is no folder."""
 
 import json
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,11 @@ from typer.testing import CliRunner
 
 from models.__main__ import app
 from models.errors import Refused
-from models.exporting.acceptance import Exam, embed, examine, read_exam
+from models.evaluation.card import checksums_of
+from models.evaluation.exam import read_exam
+from models.evaluation.features import model_of, open_model
+from models.evaluation.thresholds import Threshold, read_thresholds
+from models.exporting.acceptance import embed, examine
 from models.exporting.export import (
     ExportRefused,
     check_agreement,
@@ -26,7 +31,7 @@ from models.exporting.quantise import to_fp16, to_int8
 from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
 from models.network import Architecture, Extractor
 from models.runs import Record, pack, write_record, write_whole
-from service.embedding.manifest import Thresholds
+from service.embedding.manifest import Thresholds, read_manifest
 from service.embedding.onnx_model import OnnxModel
 from tests.models.foreign import draw_set
 
@@ -48,7 +53,7 @@ def graph() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw_set(tmp_path_factory.mktemp("export") / "people", identities=20)
 
 
@@ -70,7 +75,7 @@ def export(*arguments: object) -> "tuple[int, str, Exception | None]":
 
 
 def test_onnx_agrees_with_pytorch_on_real_pictures_in_batches_of_1_7_and_32(graph: bytes, vehicles: Path) -> None:
-    images = choose_images(read_exam(vehicles), 32, untrained())
+    images = choose_images(read_exam(str(vehicles)), 32, untrained())
     assert images.shape == (32, 64, 32, 3)
     assert len(np.unique(images.reshape(32, -1), axis=0)) == 32
     assert check_agreement(untrained(), graph, images) >= AGREEMENT
@@ -134,8 +139,8 @@ def test_another_architecture_is_exported_in_its_own_size() -> None:
     assert check_agreement(network, trace(network), images) >= AGREEMENT
 
 
-def test_fp16_and_int8_stay_near_fp32_alone_and_in_batches(graph: bytes, people: Path) -> None:
-    exam = read_exam(people)
+def test_fp16_and_int8_stay_near_fp32_alone_and_in_batches(graph: bytes, drawn: Path) -> None:
+    exam = read_exam(str(drawn))
     images = choose_images(exam, 32, untrained())
     whole = run(open_graph(graph), images)
     assert np.isfinite(whole).all()
@@ -195,8 +200,8 @@ def test_a_flat_white_picture_is_not_too_much_for_fp16(graph: bytes) -> None:
     assert run(open_graph(to_fp16(graph)), images) == pytest.approx(run(open_graph(graph), images), abs=1e-3)
 
 
-def test_a_precision_that_costs_retrieval_is_refused_with_both_figures(graph: bytes, people: Path) -> None:
-    exam = read_exam(people)
+def test_a_precision_that_costs_retrieval_is_refused_with_both_figures(graph: bytes, drawn: Path) -> None:
+    exam = read_exam(str(drawn))
     good = examine(exam, embed(describe_by_graph(open_graph(graph)), exam, "fp32"))
     bad = examine(exam, embed(lambda images: np.eye(64, dtype=np.float32)[[0] * len(images)], exam, "constant"))
     with pytest.raises(Refused, match=rf"int8 has mAP {bad.mean_ap:.4f}, fp32 {good.mean_ap:.4f}"):
@@ -206,10 +211,10 @@ def test_a_precision_that_costs_retrieval_is_refused_with_both_figures(graph: by
 
 
 def test_a_run_is_exported_with_its_origin_in_the_file(
-    run_folder: Path, graph: bytes, people: Path, tmp_path: Path
+    run_folder: Path, graph: bytes, drawn: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "mine"
-    status, told, _ = export(run_folder, "--out", out, "--data", people, "--share", 1)
+    status, told, _ = export(run_folder, "--out", out, "--data", drawn)
     assert status == 0, told
     manifest = OnnxModel(out, provider="cpu", threads=1).manifest
     assert (manifest.name, manifest.precision) == ("my-run", "fp32")
@@ -226,9 +231,9 @@ def test_a_run_is_exported_with_its_origin_in_the_file(
 
 
 def test_an_int8_export_keeps_its_precision_in_the_manifest_or_is_refused(
-    run_folder: Path, people: Path, tmp_path: Path
+    run_folder: Path, drawn: Path, tmp_path: Path
 ) -> None:
-    told = ("--out", tmp_path / "small", "--precision", "int8", "--data", people, "--share", 1)
+    told = ("--out", tmp_path / "small", "--precision", "int8", "--data", drawn)
     status, output, _ = export(run_folder, *told, "--most-loss", 1)
     assert status == 0, output
     model = OnnxModel(tmp_path / "small", provider="cpu", threads=1)
@@ -238,24 +243,62 @@ def test_an_int8_export_keeps_its_precision_in_the_manifest_or_is_refused(
 
 
 def test_what_cannot_be_exported_is_said_before_anything_is_written(
-    run_folder: Path, people: Path, tmp_path: Path
+    run_folder: Path, drawn: Path, tmp_path: Path
 ) -> None:
     status, told, _ = export(run_folder, "--out", tmp_path / "new", "--precision", "int8")
     assert (status, "--data" in told) == (2, True)
     assert export(run_folder, "--out", tmp_path / "new", "--name", "No Name")[0] == 2
     _, _, error = export(tmp_path / "nothing", "--out", tmp_path / "new")
     assert isinstance(error, Refused)
-    _, _, error = export(run_folder, "--out", people)
+    _, _, error = export(run_folder, "--out", drawn)
     assert isinstance(error, Refused)
     assert "is there already" in str(error)
     assert [one.name for one in tmp_path.iterdir()] == []
 
 
-def test_pictures_to_calibrate_by_come_from_training_where_there_are_any(people: Path) -> None:
-    exam = read_exam(people, share=0.5)
+def test_thresholds_are_taken_from_the_same_run_only_and_so_are_those_of_its_card(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    table, out, network = tmp_path / "t.json", tmp_path / "mine", open_model(str(run_folder))
+    made = [asdict(Threshold(100, fpir, 0.9 - fpir, 0.7, 0.95, 0.5, 0.4, 0.6, 1_000, 1_000)) for fpir in (0.01, 0.1)]
+    record = {"model": network.name, "checksum": network.checksum, "command": "made up", "thresholds": made}
+    told = ("--out", out, "--thresholds", table, "--gallery", 100)
+    table.write_text(json.dumps(record | {"checksum": model_of(untrained(seed=1), "other").checksum}))
+    _, _, error = export(run_folder, *told)
+    assert isinstance(error, Refused)
+    assert "whose weights are others" in str(error)
+    assert not out.exists()
+    table.write_text(json.dumps(record))
+    status, output, _ = export(run_folder, *told)
+    assert status == 0, output
+    manifest = read_manifest(out)
+    assert manifest.thresholds.match == 0.89
+    accepted = checksums_of(out, manifest)
+    assert accepted == {network.checksum, open_model(str(out)).checksum}
+    assert len(read_thresholds(table, accepted)) == 2
+    assert open_model(str(out / "model.onnx")).checksum == manifest.sha256
+    assert checksums_of(out, manifest.model_copy(update={"precision": "int8"})) == {manifest.sha256}
+
+
+def test_pictures_of_the_training_are_judged_by_those_it_held_out_wherever_they_lie(
+    run: Path, people: Path, tmp_path: Path
+) -> None:
+    for data in (people, Path(shutil.copytree(people, tmp_path / "copy"))):
+        status, told, error = export(run, "--out", tmp_path / f"of {data.name}", "--data", data)
+        assert status == 0, (told, error)
+        acceptance = read_manifest(tmp_path / f"of {data.name}").acceptance
+        assert acceptance is not None
+        assert acceptance.queries == 4, "two people of eight were held out, each at two cameras"
+    _, _, error = export(run, "--out", tmp_path / "all", "--data", people, "--share", 1)
+    assert isinstance(error, Refused)
+    assert "was trained on 24 of the 32 pictures" in str(error)
+    assert not (tmp_path / "all").exists()
+
+
+def test_pictures_to_calibrate_by_come_from_training_where_there_are_any(drawn: Path) -> None:
+    exam = read_exam(str(drawn), share=0.5)
     assert exam.train
-    held_out = {one.identity for one in exam.samples}
-    assert held_out.isdisjoint(one.identity for one in exam.train)
-    only = Exam("one", exam.query, exam.gallery, exam.train[:1])
+    assert set(exam.identities.tolist()).isdisjoint(one.identity for one in exam.train)
+    only = replace(exam, train=exam.train[:1])
     images = choose_images(only, 5, untrained())
     assert len(np.unique(images.reshape(5, -1), axis=0)) == 1

@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto
 
 from models.errors import Refused
-from models.exporting.acceptance import Exam, read_exam
+from models.evaluation.exam import Exam, read_exam
 from models.exporting.probe import (
     Told,
     Trial,
@@ -30,7 +30,7 @@ RIGHT = Feeding(mean=MEAN, deviation=DEVIATION)
 
 @pytest.fixture(scope="module")
 def exam(tmp_path_factory: pytest.TempPathFactory) -> Exam:
-    return read_exam(draw_set(tmp_path_factory.mktemp("probe") / "people"))
+    return read_exam(str(draw_set(tmp_path_factory.mktemp("probe") / "people")))
 
 
 @pytest.fixture

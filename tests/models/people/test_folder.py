@@ -15,10 +15,15 @@ from typer.testing import CliRunner
 
 from models.__main__ import app
 from models.errors import Refused
+from models.evaluation.evaluate import UNSEEN_SEED
+from models.evaluation.thresholds import THRESHOLD_SEED
 from models.people import folder as rooms
-from models.people.attributes import side_of
+from models.people.attributes import Attributes, describe_person, side_of
+from models.people.crowd import person_of
 from models.people.folder import PRESETS, STYLES, Preset, write_people
+from models.people.person import Person
 from models.people.style import STREET
+from models.training.material import VALIDATION_SEED
 
 TINY = Preset("tiny", 3, 2, cameras=2)
 NAME = re.compile(r"(\d{4})_c(\d)s(\d+)_\d{6}_\d{2}\.jpg")
@@ -97,7 +102,7 @@ def test_a_place_that_cannot_be_written_is_refused(place: str, tmp_path: Path) -
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(job: rooms.Job) -> list[rooms.Attributes]:
+    def full(job: rooms.Job) -> list[Attributes]:
         if job.identity == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         return shoot(job)
@@ -113,6 +118,28 @@ def test_a_disk_that_is_too_small_is_refused_before_anything_is_drawn(tmp_path: 
     with pytest.raises(Refused, match="MB free"):
         write_people(tmp_path / "people", Preset("endless", 10**12, 10**9), STREET, seed=5, workers=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_in_a_folder_is_drawn_by_a_training_or_to_judge_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Person] = []
+
+    def note(person: Person, name: str, identity: int, camera: int, side: str) -> Attributes:
+        drawn.append(person)
+        return describe_person(person, name, identity, camera, side)
+
+    monkeypatch.setattr(rooms, "describe_person", note)
+    for seed in (1, VALIDATION_SEED, THRESHOLD_SEED, UNSEEN_SEED):
+        write_people(tmp_path / str(seed), TINY, STREET, seed, workers=1)
+    trained = {person_of(seed, k, STREET) for seed in range(3) for k in range(50)}
+    judged = [
+        {person_of(start + 10 * site, k, STREET) for site in range(3) for k in range(50)}
+        for start in (VALIDATION_SEED, THRESHOLD_SEED, UNSEEN_SEED)
+    ]
+    streams = [set(drawn), trained, *judged]
+    assert [len(stream) for stream in streams] == [20, 150, 150, 150, 150]
+    assert len(set().union(*streams)) == 620, "nobody is in two streams"
 
 
 @pytest.mark.parametrize(

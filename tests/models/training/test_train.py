@@ -1,6 +1,7 @@
 """Training, in miniature: exact resume, what is refused, what every flag does."""
 
 import json
+import shutil
 import signal
 import threading
 import time
@@ -19,6 +20,7 @@ from models.errors import Refused
 from models.people.style import HELD_OUT
 from models.runs import load_run, read_checkpoint, read_record
 from models.training.flags import Flags
+from models.training.material import gather
 from models.training.train import Stopped, train
 from tests.models.tiny import TINY, make_folder
 
@@ -74,13 +76,44 @@ def test_a_run_holds_all_that_is_promised(run: Path) -> None:
 
 
 def test_the_best_checkpoint_is_chosen_by_the_metric_and_set_asked_for(people: Path, tmp_path: Path) -> None:
-    other = make_folder(tmp_path / "elsewhere", people=5)
+    other = make_folder(tmp_path / "elsewhere", people=5, first=20)
     flags = replace(TINY, data=str(people), validate=str(other), choose_by="mINP", choose_on="elsewhere")
     train(flags, tmp_path / "run")
     record = read_record(tmp_path / "run")
     values = {step: minp for step, name, _, _, minp in record.scores if name == "elsewhere"}
     assert (record.best["metric"], record.best["set"]) == ("mINP", "elsewhere")
     assert record.best["value"] == pytest.approx(max(values.values()), abs=1e-4)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_validating_on_people_of_the_training_is_refused(people: Path, tmp_path: Path, copied: bool) -> None:
+    other = Path(shutil.copytree(people, tmp_path / "copy")) if copied else people
+    with pytest.raises(Refused, match=r"--validate .* is trained on"):
+        train(replace(TINY, data=str(people), validate=str(other)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_cameras_are_found_by_the_pattern_in_training_and_in_validation_sets_of_its_layout(tmp_path: Path) -> None:
+    folder, other = make_folder(tmp_path / "set"), make_folder(tmp_path / "other", people=2, first=8)
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in sorted(other.rglob("*.png")):
+        shutil.copy(path, flat / f"{path.parent.name}_{path.name}")
+    for path in [*sorted(folder.rglob("*.png")), *sorted(other.rglob("*.png"))]:
+        path.rename(path.with_name(path.name.replace("c", "gate")))
+    flags = replace(TINY, data=str(folder), steps=2, validate=f"{other},{flat}")
+    with pytest.raises(Refused, match="camera pattern"):
+        train(flags, tmp_path / "run")
+    train(replace(flags, pattern=r"gate(\d)"), tmp_path / "run")
+    assert gather(replace(flags, pattern=r"gate(\d)"), judged=False).identities == 6, "as to find a rate"
+    assert {name for _, name, *_ in read_record(tmp_path / "run").scores} == {"train", "validation", "other", "flat"}
+    shell = CliRunner()
+    told = ["--pattern", r"gate(\d)", "--workers", "0"]
+    judged = shell.invoke(app, ["evaluate", "histogram", str(folder), *told])
+    assert judged.exit_code == 0, judged.output
+    assert isinstance(shell.invoke(app, ["evaluate", "histogram", str(folder)]).exception, Refused)
+    own = shell.invoke(app, ["evaluate", str(tmp_path / "run"), str(folder), "--workers", "0"])
+    assert own.exit_code == 0, "the run knows the pattern of its own pictures"
 
 
 def test_a_validation_set_that_is_not_there_is_refused(people: Path, tmp_path: Path) -> None:
@@ -166,6 +199,7 @@ def test_resuming_with_other_flags_is_refused_by_name(run: Path) -> None:
         ({"early_factor": 0.0}, "--early-factor"),
         ({"steps": 0}, "--steps 0"),
         ({"start": "/nowhere"}, "/nowhere"),
+        ({"data": "people", "seed": 500_000}, "--seed 500000: seeds from 500000 on"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_the_remedy(
@@ -178,7 +212,9 @@ def test_what_cannot_be_trained_is_refused_with_the_remedy(
 
 def test_a_picture_that_a_worker_cannot_read_is_named_in_one_line(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "pictures")
-    flags = replace(TINY, data=str(folder), drawers=1, hold_out=0.0, validate=str(make_folder(tmp_path / "others")))
+    flags = replace(
+        TINY, data=str(folder), drawers=1, hold_out=0.0, validate=str(make_folder(tmp_path / "others", first=20))
+    )
     (folder / "p03" / "c0_0.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
     with pytest.raises(Refused, match=r"^[^\n]*p03/c0_0\.png[^\n]*$"):
         train(replace(flags, steps=50, note_every=50, watched=2, seed=3), tmp_path / "run")

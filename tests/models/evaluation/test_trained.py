@@ -1,0 +1,117 @@
+"""Nobody whom a run was trained on is judged by as a stranger, wherever the pictures lie."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models.data.reading import read_set
+from models.errors import Refused
+from models.evaluation.trained import (
+    check_strange,
+    division_of,
+    find_same,
+    is_trained_on,
+    note_pictures,
+    read_exam_of,
+    read_trained,
+)
+from models.runs import read_record, write_record
+from tests.models.tiny import TINY, make_folder
+
+
+def read_own(people: Path) -> list[Path]:
+    found = read_set(people, share=TINY.hold_out, seed=TINY.seed)
+    return [one.path for one in found.train]
+
+
+def test_a_run_notes_where_its_pictures_lay_and_what_they_were(run: Path, people: Path) -> None:
+    assert read_record(run).data == str(people.resolve())
+    known = read_trained(run)
+    assert known is not None
+    assert (len(known.own), known.before) == (24, frozenset())
+    assert (run / "trained_on.txt").stat().st_size == 24 * 17
+
+
+def test_its_own_folder_is_known_by_name_from_anywhere_and_by_its_pictures_when_it_was_moved(
+    run: Path, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(people.parent)
+    record = replace(read_record(run), flags=read_record(run).flags | {"data": "eight"})
+    (tmp_path / "run").mkdir()
+    write_record(tmp_path / "run", record)
+    monkeypatch.chdir(tmp_path)
+    copy = Path(shutil.copytree(people, tmp_path / "moved"))
+    for one, data in ((tmp_path / "run", people), (run, copy)):
+        found = division_of(one, data)
+        assert found is not None
+        assert (found.share, found.seed) == (TINY.hold_out, TINY.seed)
+        exam = read_exam_of(one, str(data))
+        assert len(exam.queries) == 4, "those of two people who were held out"
+        assert len(exam.train) == 24
+    assert division_of(run, make_folder(tmp_path / "other", people=9)) is None
+
+
+def test_a_table_of_the_same_pictures_under_other_names_is_refused(run: Path, people: Path, tmp_path: Path) -> None:
+    lines = ["path,identity,camera"]
+    for k, path in enumerate(sorted(people.rglob("*.png"))):
+        shutil.copy(path, tmp_path / f"{k}.png")
+        lines.append(f"{k}.png,somebody {path.parent.name},{path.name[1]}")
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(lines))
+    with pytest.raises(Refused, match=r"table\.csv: .* was trained on 24 of the 32 pictures to judge by, such as"):
+        read_exam_of(run, str(table))
+    assert len(read_exam_of(run, str(table), anyway=True).images) == 32
+    assert len(read_exam_of(None, str(table)).images) == 32
+
+
+def test_a_share_that_reaches_into_the_training_is_refused(run: Path, people: Path) -> None:
+    with pytest.raises(Refused, match="was trained on"):
+        read_exam_of(run, str(people), share=0.8)
+    with pytest.raises(Refused, match="was trained on"):
+        read_exam_of(run, str(people), share=TINY.hold_out, seed=TINY.seed + 2)
+
+
+def test_other_people_are_all_judged_by(run: Path, tmp_path: Path) -> None:
+    other = make_folder(tmp_path / "other", people=5, shots=3)
+    for path in sorted(other.rglob("*.png")):
+        path.write_bytes(path.read_bytes() + b"\0")  # other bytes of the same look
+    exam = read_exam_of(run, str(other))
+    assert len(exam.images) == 30
+    assert not is_trained_on(run, exam)
+
+
+def test_what_a_run_was_fine_tuned_from_counts_as_well(run: Path, people: Path, tmp_path: Path) -> None:
+    mine = make_folder(tmp_path / "mine", people=12)
+    own = sorted((mine / "p11").iterdir())
+    (tmp_path / "run").mkdir()
+    note_pictures(tmp_path / "run", own, run)
+    known, first = read_trained(tmp_path / "run"), read_trained(run)
+    assert known is not None
+    assert first is not None
+    assert (len(known.own), known.before) == (4, first.own)
+    record = read_record(run)
+    write_record(tmp_path / "run", replace(record, data=str(mine)))
+    with pytest.raises(Refused, match="was trained on 24 of the 32"):
+        read_exam_of(tmp_path / "run", str(people))
+
+
+def test_a_run_that_noted_nothing_says_so(
+    run: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_record(tmp_path, read_record(run))
+    check_strange(tmp_path, read_exam_of(None, str(people)), "other")
+    assert "did not note what it was trained on" in capsys.readouterr().err
+
+
+def test_the_same_picture_is_found_by_its_place_and_by_its_bytes(people: Path, tmp_path: Path) -> None:
+    own = read_own(people)
+    other = make_folder(tmp_path / "other", people=2, shots=1)
+    judged = sorted(other.rglob("*.png"))
+    for path in judged:
+        path.write_bytes(path.read_bytes() + b"\0")
+    assert find_same(own, judged) is None
+    assert find_same(own, [*judged, own[3].parent / ".." / own[3].parent.name / own[3].name]) is not None
+    again = Path(shutil.copy(own[5], tmp_path / "renamed.png"))
+    assert find_same(own, [*judged, again]) == (own[5], again)
