@@ -22,7 +22,9 @@ from rich.console import Console
 from models.data.images import load
 from models.data.reading import SHARE
 from models.errors import Refused
+from models.evaluation.evaluate import UNSEEN_SEED
 from models.evaluation.features import Model
+from models.evaluation.graphs import open_graph
 from models.evaluation.metrics import Scores
 from models.evaluation.thresholds import SITE, read_thresholds
 from models.exporting.acceptance import (
@@ -32,18 +34,19 @@ from models.exporting.acceptance import (
     measure_thresholds,
     read_exam,
 )
-from models.exporting.folder import check_free, draw_golden, write_folder
+from models.exporting.folder import NAME, check_free, write_folder
 from models.exporting.probe import embed_all
 from models.exporting.quantise import to_fp16, to_int8
 from models.exporting.rendered import choose, render
-from models.exporting.running import AGREEMENT, least_cosine, open_graph, prepare, run
+from models.exporting.running import AGREEMENT, least_cosine, prepare, run
 from models.exporting.surgery import with_metadata
 from models.network import Extractor
+from models.people.crowd import draw_pictures
+from models.people.style import STREET
 from models.runs import load_run, read_record
 from service.embedding.manifest import Acceptance
 
 OPSET = 18
-NAME = r"[a-z0-9][a-z0-9._-]{0,63}"  # as the manifest wants it
 PICTURES = 32  # on which PyTorch and ONNX must agree
 SHRUNK_AGREEMENT = 0.999  # of a picture alone and in a batch: other sums are rounded another way, layer by layer
 CALIBRATING = 256  # pictures that show the ranges for int8
@@ -106,6 +109,8 @@ def export(
         vectors = embed_all(graph, exam, "judging fp32")
         scores = examine(exam, vectors)
         if precision != "fp32":
+            if precision == "int8" and not exam.train:
+                console.print("int8 is calibrated on the pictures that it is judged by: the set has no training part")
             graph = shrink(graph, precision, choose_images(exam, CALIBRATING, network))
             check_batches(graph, choose_images(exam, PICTURES, network))
             vectors = embed_all(graph, exam, f"judging {precision}")
@@ -167,11 +172,11 @@ def quiet() -> Iterator[None]:
 
 def choose_images(exam: Exam | None, count: int, network: Extractor) -> NDArray[np.uint8]:
     """Images (count, height, width, 3): real pictures of a set, those to train on first, repeated where there are too
-    few; the golden crop and noise where there is no set."""
+    few; rendered people where there is no set."""
     size = network.architecture.height, network.architecture.width
     if exam is None:
-        noise = np.random.default_rng(0).integers(0, 256, (count - 1, *size, 3), dtype=np.uint8)
-        return np.concatenate([prepare([draw_golden()], size), noise])
+        people = draw_pictures(UNSEEN_SEED, count, 1, 1, STREET)
+        return prepare([one.image for one in people], size)
     samples = exam.train or exam.samples
     places = np.linspace(0, len(samples), count, endpoint=False).astype(int)
     return prepare([load(samples[place].path) for place in places], size)

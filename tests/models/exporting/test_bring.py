@@ -16,8 +16,8 @@ from models.data.images import load
 from models.errors import Refused
 from models.exporting.running import AGREEMENT, least_cosine
 from service.embedding.onnx_model import OnnxModel
-from tests.models.foreign import DIM, HEIGHT, WIDTH, Made, draw_set, write
 from tests.models.exporting.test_surgery import RIGHT, by_hand
+from tests.models.foreign import DIM, HEIGHT, WIDTH, Made, draw_set, write
 from tests.server import ROOT
 
 NAMED = ("--name", "outside-1")

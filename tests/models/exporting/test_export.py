@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from models.__main__ import app
 from models.errors import Refused
+from models.evaluation.graphs import open_graph
 from models.exporting.acceptance import Exam, embed, examine, read_exam
 from models.exporting.export import (
     ExportRefused,
@@ -23,9 +24,10 @@ from models.exporting.export import (
 )
 from models.exporting.folder import write_folder
 from models.exporting.quantise import to_fp16, to_int8
-from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
+from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, prepare, run
+from models.files import write_whole
 from models.network import Architecture, Extractor
-from models.runs import Record, pack, write_record, write_whole
+from models.runs import Record, pack, write_record
 from service.embedding.manifest import Thresholds
 from service.embedding.onnx_model import OnnxModel
 from tests.models.foreign import draw_set
