@@ -8,7 +8,6 @@ import pytest
 from models.data.images import load
 from models.data.sample import Sample
 from models.errors import Refused
-from models.evaluation.evaluate import describe_by, judge
 from models.evaluation.histogram import describe_colours
 from models.exporting.acceptance import (
     Exam,
@@ -23,6 +22,7 @@ from models.exporting.acceptance import (
 from models.people.crowd import Picture
 from service.embedding.onnx_model import OnnxModel
 from tests.models.foreign import draw_set
+from tests.models.judging import describe_by, judge
 
 FOLDER = Path(__file__).parents[3] / "models" / "default"
 
