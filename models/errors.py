@@ -3,3 +3,7 @@
 
 class Refused(Exception):
     """Input that cannot be used, named, with what to do about it; commands print it as one line."""
+
+
+class NotFinite(Refused):
+    """A training that went to NaN or infinity: other flags may not."""

@@ -17,7 +17,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from models.errors import Refused
+from models.errors import NotFinite, Refused
+from models.files import write_whole
 from models.network import Architecture, Extractor
 
 Tensors = dict[str, torch.Tensor]
@@ -62,27 +63,6 @@ class Checkpoint:
     record: dict[str, Any]
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises Refused when it cannot be written; what was there before stays."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise Refused(
-            f"{path}: {error.strerror or error}; make room for {len(content) / 1e6:.1f} MB and go on with --resume"
-        ) from error
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def pack(content: object) -> bytes:
     """What torch.save would write. In memory first, so that a full disk is met by plain writing."""
     buffer = io.BytesIO()
@@ -110,7 +90,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Write last.pt. Raises Refused, and leaves the one before, when a weight is not finite or the disk is full."""
     broken = [name for name, value in checkpoint.network.items() if not bool(torch.isfinite(value).all())]
     if broken:
-        raise Refused(
+        raise NotFinite(
             f"{folder / 'last.pt'}: after step {checkpoint.step} {broken[0]} holds NaN or infinity and was not saved; "
             "lower --rate, or use --precision fp32"
         )
@@ -177,8 +157,8 @@ def averaged(state: Tensors) -> Tensors:
 def open_run(folder: Path, flags: dict[str, Any], free: frozenset[str], resume: bool) -> Checkpoint | None:
     """The checkpoint that a run goes on from, None for a new run.
 
-    `free` names the flags that may differ. Raises Refused when there is a run and `resume` is not set, when there is
-    none to resume, and when it was made with other flags.
+    `free` names the flags that may differ; so may one that the run was made without knowing. Raises Refused when there
+    is a run and `resume` is not set, when there is none to resume, and when it was made with other flags.
     """
     exists = (folder / "run.json").exists() or (folder / "last.pt").exists()
     if not resume:
@@ -189,7 +169,7 @@ def open_run(folder: Path, flags: dict[str, Any], free: frozenset[str], resume: 
         raise Refused(f"{folder / 'last.pt'}: no such file; there is nothing to resume, leave --resume out")
     checkpoint = read_checkpoint(folder)
     made_with = checkpoint.record["flags"]
-    other = [name for name, value in flags.items() if name not in free and made_with.get(name) != value]
+    other = [name for name, value in flags.items() if name not in free and made_with.get(name, value) != value]
     if other:
         listed = ", ".join(f"{option(name)} {made_with.get(name)!r} (now {flags[name]!r})" for name in other)
         raise Refused(f"{folder}: was made with {listed}; resume with the same flags, or give another --out")

@@ -62,17 +62,30 @@ def download(wanted: Wanted, file: Path, show: Show, patience: Patience = Patien
             if _sum_of(there) != wanted.sha256:
                 raise Refused(f"{file} is there already and is another file; remove it, or choose another folder")
         return
+    _check_address(wanted.url)
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
     with part.open("a+b", buffering=0) as out:
         _lock(out, part)
-        try:
-            _complete(wanted, out, part, show, patience)
-            os.fsync(out.fileno())
-            part.replace(file)
-        finally:
-            if out.seek(0, os.SEEK_END) == 0:
-                _drop(part)
+        ours = _is_at(out, part)
+        if ours and file.exists():  # finished before we opened a new part
+            _drop(part)
+            ours = False
+        if ours:
+            _finish(wanted, out, part, file, show, patience)
+    if not ours:  # another process finished it, or gave it up, after we opened it
+        download(wanted, file, show, patience)
+
+
+def _finish(wanted: Wanted, out: FileIO, part: Path, file: Path, show: Show, patience: Patience) -> None:
+    """Make the part whole and give it the file's name, while it is locked."""
+    try:
+        _complete(wanted, out, part, show, patience)
+        os.fsync(out.fileno())
+        part.replace(file)
+    finally:
+        if out.seek(0, os.SEEK_END) == 0:
+            _drop(part)
     _tag_of(part).unlink(missing_ok=True)
     _sync(file.parent)
 
@@ -153,11 +166,33 @@ def _open(client: httpx2.Client, url: str, headers: dict[str, str]) -> httpx2.Re
         if not answer.has_redirect_location:
             return answer
         answer.close()
-        target = urljoin(url, answer.headers["Location"])
+        target = _join(url, answer.headers["Location"])
         if urlsplit(target).scheme != "https" and not (_is_here(url) and _is_here(target)):
             raise Refused(f"{url} leads to {target}, which is not https; a model is fetched over https only")
         url = target
     raise Refused(f"{url}: more than {MOST_REDIRECTS} redirects")
+
+
+def _join(url: str, location: str) -> str:
+    """Where a redirect leads. Raises Refused where that is no address."""
+    try:
+        target = urljoin(url, location)
+    except ValueError as error:
+        raise Refused(f"{url} leads to {location}, which is no address ({error})") from error
+    _check_address(target)
+    return target
+
+
+def _check_address(url: str) -> None:
+    """Raises Refused for what no server can be found by."""
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.scheme and parts.hostname)
+        _ = parts.port
+    except ValueError as error:
+        raise Refused(f"{url} is not an address ({error}); give one such as https://example.org/model.onnx") from error
+    if not named:
+        raise Refused(f"{url} names no server; give an address such as https://example.org/model.onnx")
 
 
 def _is_here(url: str) -> bool:
@@ -209,6 +244,14 @@ def _lock(out: FileIO, part: Path) -> None:
         fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise Refused(f"{part} is being written by another process; wait for it") from error
+
+
+def _is_at(out: FileIO, part: Path) -> bool:
+    """Whether the file that was locked is still the one of this name."""
+    try:
+        return os.path.samestat(os.fstat(out.fileno()), part.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _tag_of(part: Path) -> Path:

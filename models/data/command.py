@@ -15,6 +15,7 @@ from models.data.reading import LAYOUTS, SHARE, read_set
 from models.data.sample import PictureSet, Sample
 from models.data.sheet import write_sheet
 from models.errors import Refused
+from models.files import check_places
 
 SHOWN = 20  # faults that are listed
 SHEET_PEOPLE, SHEET_PICTURES, SHEET_HEIGHT, SHEET_WIDTH = 8, 8, 128, 64
@@ -41,6 +42,7 @@ def check_data(
     """
     if preset not in PRESETS:
         raise Refused(f"there is no augmentation {preset}; choose one of {', '.join(PRESETS)}")
+    check_places(sheet)
     pictures = read_set(
         source, layout, pattern=pattern, share=share, seed=seed, training=training, evaluation=evaluation
     )

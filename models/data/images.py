@@ -1,6 +1,7 @@
 """Pictures from disk, decoded as the service does it, and the search for pictures in folders."""
 
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,14 @@ from service.images.decode import PictureLimits, decode
 
 LIMITS = PictureLimits(max_bytes=64_000_000, max_pixels=64_000_000)  # whole frames are allowed, bombs are not
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+class Images(Protocol):
+    """Pictures by number, uint8 RGB (h, w, 3)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]: ...
 
 
 def load(path: Path) -> NDArray[np.uint8]:

@@ -25,11 +25,6 @@ class Fault:
     reason: str
 
 
-def check_pictures(samples: Sequence[Sample], workers: int = 0) -> tuple[Fault, ...]:
-    """Decode every picture in worker processes (0: in this one) with a progress bar; faults in the order of samples."""
-    return tuple(Fault(sample.path, reason) for sample, _, reason in _examine_all(samples, workers) if reason)
-
-
 def inspect(pictures: PictureSet, workers: int = 0) -> tuple[Fault, ...]:
     """Faults of a whole set: unreadable pictures, and files of equal bytes under two identities, which are one person.
 

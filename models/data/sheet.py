@@ -1,5 +1,6 @@
 """A contact sheet: what the network sees, for the eyes."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,18 +8,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from models.files import write_whole
+
 GAP = 2  # pixels between pictures
 WHITE = 255
 
 
 def write_sheet(images: Tensor, path: Path, columns: int) -> None:
-    """Write uint8 images (N, h, w, 3), such as a batch's, as a PNG with `columns` to a row, whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        Image.fromarray(lay_out(images.numpy(), columns)).save(part, format="PNG")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write uint8 images (N, h, w, 3), such as a batch's, as a PNG with `columns` to a row. Raises Refused, and leaves
+    nothing, where it cannot."""
+    buffer = io.BytesIO()
+    Image.fromarray(lay_out(images.numpy(), columns)).save(buffer, "PNG")
+    write_whole(path, buffer.getvalue())
 
 
 def lay_out(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.errors import Refused
 from models.evaluation.distances import nearest
-from models.evaluation.metrics import Distances, Ints, Mask, Rankings, Scores, join, rank, rank_between, summarise
+from models.evaluation.metrics import JUNK, Distances, Ints, Mask, Rankings, Scores, join, rank, rank_between, summarise
 from models.evaluation.open_set import (
     Identification,
     Pairs,
@@ -25,11 +25,11 @@ from models.evaluation.open_set import join as join_searches
 
 RANKS = (1, 5, 10, 20)
 FPRS = (1e-4, 1e-3, 1e-2)
-CURVE = tuple(float(f"{10 ** (-k / 4):.3g}") for k in range(4, 25))  # the ROC from 1e-1 to 1e-6, four points a decade
+CURVE = tuple(float(f"{10 ** (-k / 4):.3g}") for k in range(8, 25))  # the ROC from 1e-2 to 1e-6, four points a decade
 FPIRS = (0.1, 0.01, 0.001)
 GALLERIES = 10  # drawn for open-set identification
 LEAST = 10  # strangers above a threshold, for its rate to be more than a guess
-SHOWN = 24  # of a ranking that are kept for pictures
+SHOWN = 10  # of a ranking that are kept for pictures
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Assessment:
     roc: list[Point]  # at CURVE
     at_fpr: list[Point]  # at FPRS
     open_set: list[OpenSet]  # at FPIRS; empty where nobody can be left out
-    ranked: NDArray[np.int64]  # (queries, ≤ SHOWN) gallery positions, the nearest first, nothing left out
+    ranked: NDArray[np.int64]  # (queries, ≤ SHOWN) gallery positions, the nearest first; −1 where no more count
 
 
 def assess(blocks: Iterable[Distances], labels: Labels, enrolled: int | None = None, seed: int = 0) -> Assessment:
@@ -93,7 +93,7 @@ def assess(blocks: Iterable[Distances], labels: Labels, enrolled: int | None = N
         block = labels.of(slice(start, start := start + len(distances)))
         parts.append(rank(distances, *block))
         pairs.add(distances, *block)
-        ranked.append(nearest(distances, SHOWN))
+        ranked.append(first_counted(distances, *block))
         for cameras, rankings in rank_between(distances, *block).items():
             between.setdefault(cameras, []).append(rankings)
         if galleries:
@@ -111,6 +111,16 @@ def assess(blocks: Iterable[Distances], labels: Labels, enrolled: int | None = N
         open_set=identify_strangers([join_searches(found) for found in searches], identities, galleries),
         ranked=np.concatenate(ranked),
     )
+
+
+def first_counted(
+    distances: Distances, query_ids: Ints, query_cameras: Ints, ids: Ints, cameras: Ints
+) -> NDArray[np.int64]:
+    """The first SHOWN of the gallery that the protocol does not ignore (rows, ≤ SHOWN), −1 where there are fewer."""
+    ignored = (ids == JUNK) | ((query_ids[:, None] == ids) & (query_cameras[:, None] == cameras))
+    counted = np.where(ignored, np.inf, distances)
+    places = nearest(counted, SHOWN)
+    return np.where(np.isfinite(np.take_along_axis(counted, places, axis=1)), places, -1)
 
 
 def choose_galleries(labels: Labels, enrolled: int | None, seed: int) -> tuple[NDArray[np.int64], list[Mask]]:

@@ -12,8 +12,8 @@ import onnx
 import typer
 
 from models.errors import Refused
-from models.evaluation.ranked import write_whole
 from models.evaluation.thresholds import Threshold, read_thresholds
+from models.files import write_whole
 from service.embedding.manifest import Manifest, read_manifest
 from service.errors import ModelRefused
 

@@ -25,9 +25,10 @@ from models.evaluation.exam import Exam
 from models.evaluation.expansion import Binary, augment_database, binarise, expand
 from models.evaluation.features import Device, classify_training, extract, open_model
 from models.evaluation.metrics import Classification
-from models.evaluation.ranked import write_ranked, write_whole
+from models.evaluation.ranked import write_ranked
 from models.evaluation.reranking import rerank, suggest_k
 from models.evaluation.trained import is_trained_on, read_exam_of
+from models.files import check_places, write_whole
 
 AUTO = "auto"
 WEIGHT = 0.3  # of the original distance in re-ranking (λ), as in the paper
@@ -111,6 +112,7 @@ def evaluate(
                                  ("binarise", binarise, ("", "sign", "round"))):  # fmt: skip
         if value not in choices:
             raise Refused(f"--{name} {value}: choose one of {', '.join(choice for choice in choices if choice)}")
+    check_places(json_file, csv_file, ranked)
     start = time.monotonic()
     run = Path(model) if (Path(model) / "run.json").exists() else None
     network = open_model(model, as_device(device), provider, os.cpu_count() or 1)

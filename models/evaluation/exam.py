@@ -7,16 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.images import load
+from models.data.images import Images, load
 from models.data.reading import read_set
 from models.data.sample import PictureSet, Sample
 from models.errors import Refused
 from models.evaluation.assessment import Labels
 from models.evaluation.evaluate import IDENTITIES, draw_unseen
 from models.evaluation.metrics import JUNK, Ints
-from models.evaluation.ranked import Images
-from models.people import style as styles
-from models.people.style import Style
+from models.people.style import STYLES, Style
 
 PEOPLE = "people:"  # before the name of a style, in place of a folder
 
@@ -151,7 +149,6 @@ def draw_exam(style: Style, identities: int) -> Exam:
 
 def style_of(name: str) -> Style:
     """The style of this name. Raises Refused with the names there are."""
-    known = {one.name: one for one in vars(styles).values() if isinstance(one, Style)}
-    if name not in known:
-        raise Refused(f"there is no style {name}; choose one of {', '.join(sorted(known))}")
-    return known[name]
+    if name not in STYLES:
+        raise Refused(f"there is no style {name}; choose one of {', '.join(STYLES)}")
+    return STYLES[name]

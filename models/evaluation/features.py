@@ -9,25 +9,24 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from models.data.images import Images
+from models.data.loader import Blocks, stream
 from models.data.sample import Sample
 from models.errors import Refused
 from models.evaluation.distances import unit
 from models.evaluation.exam import Files
+from models.evaluation.graphs import first_line, open_graph
 from models.evaluation.histogram import SIZE, describe_colours
 from models.evaluation.metrics import Classification, classify
-from models.evaluation.ranked import Images
 from models.network import Extractor
 from models.runs import digest_network, load_run, read_checkpoint
 from service.embedding.manifest import sha256_of
-from service.embedding.onnx_model import PROVIDERS, OnnxModel
+from service.embedding.onnx_model import OnnxModel
 from service.errors import ModelRefused
-from service.images.preprocess import resize
 
 BATCH = 64
 HISTOGRAM = "histogram"  # stands for the baseline where a model is asked for
@@ -44,22 +43,6 @@ class Model:
     width: int
     run: Callable[[NDArray[np.uint8]], Vectors]
     checksum: str = ""  # SHA-256 of the .onnx file, or of a run's network; empty where there are no weights
-
-
-class Resized(Dataset[NDArray[np.uint8] | str]):
-    """Item k is picture k in the size of a network, or in words why it cannot be had."""
-
-    def __init__(self, images: Images, height: int, width: int) -> None:
-        self.images, self.height, self.width = images, height, width
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8] | str:
-        try:
-            return resize(self.images[index], self.height, self.width)
-        except Refused as error:  # raised in a worker process it would come with a traceback
-            return str(error)
 
 
 def extract(model: Model, images: Images, *, flip: bool = False, batch: int = BATCH, workers: int = 0) -> Vectors:
@@ -88,17 +71,7 @@ def extract(model: Model, images: Images, *, flip: bool = False, batch: int = BA
 
 def read(height: int, width: int, images: Images, batch: int, workers: int) -> Iterator[NDArray[np.uint8]]:
     """Batches of pictures in one size, uint8 (n, height, width, 3). Raises Refused for one that cannot be read."""
-    resized = Resized(images, height, width)
-    for crops in DataLoader(resized, batch_size=batch, num_workers=workers, collate_fn=stack):
-        if isinstance(crops, str):
-            raise Refused(crops)
-        yield crops
-
-
-def stack(items: list[NDArray[np.uint8] | str]) -> NDArray[np.uint8] | str:
-    """Pictures of one size as one array, or the first reason why there is none."""
-    pictures = [item for item in items if not isinstance(item, str)]
-    return np.stack(pictures) if len(pictures) == len(items) else next(item for item in items if isinstance(item, str))
+    return stream(Blocks(images, height, width, batch), workers)
 
 
 def open_model(place: str, device: Device = "cpu", provider: str = "cpu", threads: int = 2) -> Model:
@@ -108,7 +81,7 @@ def open_model(place: str, device: Device = "cpu", provider: str = "cpu", thread
     if place == HISTOGRAM:
         return Model(HISTOGRAM, *SIZE, lambda crops: describe_colours(list(crops)))
     if path.suffix == ".onnx":
-        return open_graph(path, provider, threads)
+        return model_of_file(path, provider, threads)
     if (path / "manifest.json").exists():
         try:
             model = OnnxModel(path, provider=provider, threads=threads)
@@ -139,27 +112,28 @@ def model_of(network: Extractor, name: str, device: Device = "cpu") -> Model:
     return Model(name, network.architecture.height, network.architecture.width, run, checksum)
 
 
-def open_graph(path: Path, provider: str, threads: int) -> Model:
-    """An .onnx file without a manifest, whose input is uint8 (N, height, width, 3). Raises Refused for any other."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[provider]])
-    except Exception as error:  # ONNX Runtime raises its own unexported classes
-        raise Refused(f"ONNX Runtime cannot load {path}: {str(error).splitlines()[0]}") from error
-    if session.get_providers()[0] != PROVIDERS[provider]:
-        raise Refused(f"ONNX Runtime runs on {session.get_providers()[0]}, not {provider}; check the driver")
-    given = session.get_inputs()[0]
+def model_of_file(path: Path, provider: str, threads: int) -> Model:
+    """An .onnx file without a manifest, from uint8 (N, height, width, 3) to (N, dim). Raises Refused for any other."""
+    session = open_graph(path, provider, threads)
+    given, bring = session.get_inputs()[0], "bring it by `python -m models import` first"
     if given.type != "tensor(uint8)" or len(given.shape) != 4 or given.shape[3] != 3:
-        raise Refused(
-            f"{path} takes {given.type} {given.shape}, not uint8 (N, height, width, 3); "
-            "bring it by `python -m models import` first"
-        )
+        raise Refused(f"{path} takes {given.type} {given.shape}, not uint8 (N, height, width, 3); {bring}")
+    count, height, width, _ = given.shape
+    if not (isinstance(height, int) and isinstance(width, int)):
+        raise Refused(f"{path} takes pictures of any size {given.shape}, and nothing says which; {bring}")
+    if isinstance(count, int):
+        raise Refused(f"{path} takes {count} pictures at a time and no other number; {bring}")
 
     def run(crops: NDArray[np.uint8]) -> Vectors:
         return np.asarray(session.run(None, {given.name: crops})[0], np.float32)
 
-    return Model(path.name, int(given.shape[1]), int(given.shape[2]), run, sha256_of(path))
+    try:
+        shape = run(np.zeros((2, height, width, 3), np.uint8)).shape
+    except Exception as error:  # ONNX Runtime raises its own unexported classes
+        raise Refused(f"{path} does not run on two pictures: {first_line(error)}; {bring}") from error
+    if len(shape) != 2 or shape[0] != 2:
+        raise Refused(f"{path} gives an output of shape {shape} for two pictures, not (2, dim); {bring}")
+    return Model(path.name, height, width, run, sha256_of(path))
 
 
 def classify_training(run: Path, samples: Sequence[Sample], device: Device = "cpu", workers: int = 0) -> Classification:
@@ -180,9 +154,10 @@ def classify_training(run: Path, samples: Sequence[Sample], device: Device = "cp
     network = network.to(device)
     crops_of = read(network.architecture.height, network.architecture.width, Files(samples), BATCH, workers)
     batches = -(-len(samples) // BATCH)
-    logits = []
+    named = []
     with torch.inference_mode():
         for crops in tqdm(crops_of, total=batches, desc="naming training pictures", disable=None, leave=False):
-            logits.append(network.embed(torch.from_numpy(crops).to(device)).after.float().cpu() @ weight.float().T)
+            vectors = network.embed(torch.from_numpy(crops).to(device)).after.float().cpu()
+            named.append((vectors @ weight.float().T).argmax(dim=1))
     labels = np.searchsorted(identities, [sample.identity for sample in samples])
-    return classify(torch.cat(logits).numpy(), labels)
+    return classify(torch.cat(named).numpy(), labels)

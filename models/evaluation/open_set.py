@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.evaluation.metrics import JUNK, Distances, Ints, Mask
 
-LARGEST_FPR = 0.1  # the ROC is exact up to here; more would keep every pair in memory
+LARGEST_FPR = 0.01  # the ROC is exact up to here; more would keep every pair in memory
 SLACK = 1.3  # times as many distances as are kept may wait before they are sifted
 
 

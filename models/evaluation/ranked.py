@@ -1,32 +1,22 @@
 """Ranked lists as a picture: queries and what was found for them, right ones framed green and wrong ones red."""
 
 import io
-import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from models.errors import Refused
+from models.data.images import Images
 from models.evaluation.assessment import Assessment, Labels
-from models.evaluation.metrics import JUNK, Ints
+from models.evaluation.metrics import Ints
+from models.files import write_whole
 from service.images.preprocess import resize
 
 HEIGHT, WIDTH, FRAME, GAP, CAPTION = 128, 64, 4, 6, 14  # pixels
 PLACES = 10
 EACH = 5  # best queries, and worst
-RIGHT, WRONG, IGNORED, QUERY = (30, 160, 60), (205, 40, 40), (170, 170, 170), (40, 90, 200)
-
-
-class Images(Protocol):
-    """Pictures by number, uint8 RGB (h, w, 3)."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]: ...
+RIGHT, WRONG, QUERY = (30, 160, 60), (205, 40, 40), (40, 90, 200)
 
 
 def choose(average_precisions: NDArray[np.float64], each: int = EACH) -> list[int]:
@@ -46,7 +36,7 @@ def write_ranked(
     """Write a PNG with a row for each of the worst and best queries: the query, then the first ten of its ranking.
 
     queries and gallery are numbers of images. Crops that the protocol ignores (junk, the same person on the same
-    camera) are greyed and have no rank; the query itself is left out. Raises Refused when the file cannot be written.
+    camera, and with them the query itself) are left out. Raises Refused when the file cannot be written.
     """
     rows = [draw_row(query, assessment, labels, images, queries, gallery) for query in choose(assessment.rankings.ap)]
     sheet = Image.new("RGB", (rows[0].width, sum(row.height + GAP for row in rows)), "white")
@@ -64,17 +54,12 @@ def draw_row(
     who, where = labels.query_ids[query], labels.query_cameras[query]
     said = f"{who} c{where} AP {assessment.rankings.ap[query]:.2f}"
     tiles = [draw_tile(images[int(queries[query])], QUERY, said)]
-    rank = 0
-    found: Sequence[int] = [int(k) for k in assessment.ranked[query] if gallery[k] != queries[query]]
-    for place in found[:PLACES]:
-        same, image = labels.ids[place] == who, images[int(gallery[place])]
-        if labels.ids[place] == JUNK or (same and labels.cameras[place] == where):
-            tiles.append(draw_tile(fade(image), IGNORED, "ignored"))
-            continue
-        rank += 1
-        tiles.append(
-            draw_tile(image, RIGHT if same else WRONG, f"{rank}: {labels.ids[place]} c{labels.cameras[place]}")
-        )
+    for rank, place in enumerate(assessment.ranked[query][:PLACES], start=1):
+        if place < 0:
+            break
+        colour = RIGHT if labels.ids[place] == who else WRONG
+        caption = f"{rank}: {labels.ids[place]} c{labels.cameras[place]}"
+        tiles.append(draw_tile(images[int(gallery[place])], colour, caption))
     row = Image.new("RGB", ((PLACES + 1) * (tiles[0].width + GAP) + 2 * GAP, tiles[0].height), "white")
     for k, tile in enumerate(tiles):
         row.paste(tile, (k * (tile.width + GAP) + (2 * GAP if k else 0), 0))
@@ -88,23 +73,3 @@ def draw_tile(image: NDArray[np.uint8], colour: tuple[int, int, int], caption: s
     tile.paste(framed, (GAP, 0))
     ImageDraw.Draw(tile).text((0, framed.height + 1), caption, fill=colour, font_size=9)
     return tile
-
-
-def fade(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey and pale."""
-    grey = np.asarray(Image.fromarray(image).convert("L")) // 3 + 150
-    return np.repeat(grey[:, :, None].astype(np.uint8), 3, axis=2)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises Refused, which names it."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise Refused(f"{path} cannot be written: {error.strerror or error}; give another place") from error

@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from models.evaluation.exam import style_of
 from models.evaluation.features import Model, open_model
 from models.evaluation.metrics import Distances, Doubles
 from models.evaluation.open_set import Searches, accept, join
-from models.evaluation.ranked import write_whole
+from models.files import check_places, write_whole
 from models.people.crowd import draw_pictures
 from models.people.style import Style
 from service.images.preprocess import resize
@@ -172,8 +173,18 @@ def measure(mates: Searches, strangers: Doubles, gallery: int, fpir: float, seed
 
 def at_fpir(strangers: Distances, own: Distances, other: Distances, fpir: float) -> tuple[float, float]:
     """The similarity that at most the share `fpir` of strangers reach, and the TPIR there; strangers ascending."""
-    bound = accept(strangers, len(strangers), fpir)
-    return 1 - bound, float(((own < bound) & (own < other)).mean())
+    similarity = just_above(1 - accept(strangers, len(strangers), fpir))
+    return similarity, float(((1 - own >= similarity) & (own < other)).mean())
+
+
+def just_above(similarity: float) -> float:
+    """The next multiple of 0.0001: who is as alike as this does not reach it.
+
+    >>> just_above(0.73), just_above(0.73001)
+    (0.7301, 0.7301)
+    """
+    rounded = round(ceil(similarity * 1e4) / 1e4, 4)
+    return rounded if rounded > similarity else round(rounded + 1e-4, 4)
 
 
 def thresholds(
@@ -196,6 +207,7 @@ def thresholds(
     """
     if device not in ("cpu", "cuda") or provider not in ("cpu", "cuda"):
         raise Refused(f"--device {device} --provider {provider}: choose cpu or cuda")
+    check_places(json_file)
     sizes, rates = gallery or [100, 1_000, 10_000], fpir or [0.01, 0.001]
     check_sizes(people, sizes, rates)
     network = open_model(model, "cuda" if device == "cuda" else "cpu", provider, os.cpu_count() or 1)

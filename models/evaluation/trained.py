@@ -17,7 +17,7 @@ from models.data.sample import PictureSet
 from models.errors import Refused
 from models.evaluation.evaluate import IDENTITIES
 from models.evaluation.exam import PEOPLE, Exam, read_exam
-from models.evaluation.ranked import write_whole
+from models.files import write_whole
 from models.runs import read_record
 
 FILE, BEFORE = "trained_on.txt", " before"

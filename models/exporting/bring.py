@@ -13,7 +13,7 @@ from rich.table import Table
 from models.evaluation.exam import read_exam
 from models.evaluation.histogram import describe_colours
 from models.exporting.acceptance import accept, check_enough, embed, examine, measure_thresholds
-from models.exporting.folder import check_free, write_folder
+from models.exporting.folder import NAME, check_free, write_folder
 from models.exporting.probe import (
     PICTURES,
     Told,
@@ -30,8 +30,6 @@ from models.exporting.probe import (
 )
 from models.exporting.surgery import Colour, Layout, Range, Triple, read_foreign, with_metadata, wrap
 from service.embedding.manifest import Source, sha256_of
-
-NAME = r"[a-z0-9][a-z0-9._-]{0,63}"  # as the manifest wants it
 
 
 def bring(

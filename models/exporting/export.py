@@ -20,24 +20,32 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from models.errors import Refused
+from models.evaluation.evaluate import UNSEEN_SEED
 from models.evaluation.exam import Exam, Files
 from models.evaluation.features import Model
+from models.evaluation.graphs import open_graph
 from models.evaluation.metrics import Scores
 from models.evaluation.thresholds import SITE, read_thresholds
 from models.evaluation.trained import read_exam_of
-from models.exporting.acceptance import accepted, check_enough, examine, measure_thresholds
-from models.exporting.folder import check_free, draw_golden, write_folder
+from models.exporting.acceptance import (
+    accepted,
+    check_enough,
+    examine,
+    measure_thresholds,
+)
+from models.exporting.folder import NAME, check_free, write_folder
 from models.exporting.probe import embed_all
 from models.exporting.quantise import to_fp16, to_int8
 from models.exporting.rendered import choose, render
-from models.exporting.running import AGREEMENT, least_cosine, open_graph, prepare, run
+from models.exporting.running import AGREEMENT, least_cosine, prepare, run
 from models.exporting.surgery import with_metadata
 from models.network import Extractor
+from models.people.crowd import draw_pictures
+from models.people.style import STREET
 from models.runs import digest_network, load_run, read_record
 from service.embedding.manifest import Acceptance
 
 OPSET = 18
-NAME = r"[a-z0-9][a-z0-9._-]{0,63}"  # as the manifest wants it
 PICTURES = 32  # on which PyTorch and ONNX must agree
 SHRUNK_AGREEMENT = 0.999  # of a picture alone and in a batch: other sums are rounded another way, layer by layer
 CALIBRATING = 256  # pictures that show the ranges for int8
@@ -108,6 +116,8 @@ def export(
         vectors = embed_all(graph, exam, "judging fp32")
         scores = examine(exam, vectors)
         if precision != "fp32":
+            if precision == "int8" and not exam.train:
+                console.print("int8 is calibrated on the pictures that it is judged by: the set has no training part")
             graph = shrink(graph, precision, choose_images(exam, CALIBRATING, network))
             check_batches(graph, choose_images(exam, PICTURES, network))
             vectors = embed_all(graph, exam, f"judging {precision}")
@@ -169,11 +179,11 @@ def quiet() -> Iterator[None]:
 
 def choose_images(exam: Exam | None, count: int, network: Extractor) -> NDArray[np.uint8]:
     """Images (count, height, width, 3): real pictures of a set, those to train on first, repeated where there are too
-    few; the golden crop and noise where there is no set."""
+    few; rendered people where there is no set."""
     size = network.architecture.height, network.architecture.width
     if exam is None:
-        noise = np.random.default_rng(0).integers(0, 256, (count - 1, *size, 3), dtype=np.uint8)
-        return np.concatenate([prepare([draw_golden()], size), noise])
+        people = draw_pictures(UNSEEN_SEED, count, 1, 1, STREET)
+        return prepare([one.image for one in people], size)
     images = Files(exam.train) if exam.train else exam.images
     places = np.linspace(0, len(images), count, endpoint=False).astype(int)
     return prepare([images[int(place)] for place in places], size)

@@ -1,7 +1,6 @@
 """The folder a service runs: model.onnx, golden.png, manifest.json. It is there whole or not at all. No torch."""
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +11,9 @@ from PIL import Image
 
 from models.errors import Refused
 from models.evaluation.evaluate import UNSEEN_SEED
-from models.exporting.running import open_graph, prepare, run, size_of
+from models.evaluation.graphs import open_graph
+from models.exporting.running import prepare, run, size_of
+from models.files import sync, write_whole
 from models.people.crowd import draw_place, person_of, walk_past
 from models.people.style import STREET
 from service.embedding.manifest import Acceptance, Manifest, Source, Thresholds, sha256_of
@@ -20,6 +21,7 @@ from service.embedding.onnx_model import OnnxModel
 from service.errors import ModelRefused
 from service.images.preprocess import resize
 
+NAME = r"[a-z0-9][a-z0-9._-]{0,63}"  # as the manifest wants it
 GOLDEN_HEIGHT, GOLDEN_WIDTH = 192, 80
 
 
@@ -54,11 +56,11 @@ def write_folder(
             temporary, name=name, thresholds=thresholds, precision=precision, source=source, acceptance=acceptance
         )
         for file in temporary.iterdir():
-            _sync(file)
-        _sync(temporary)
+            sync(file)
+        sync(temporary)
         temporary.chmod(0o755)
         temporary.replace(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     except OSError as error:
         raise Refused(f"{folder}: {error.strerror or error}; nothing was written") from error
     finally:
@@ -111,18 +113,8 @@ def write_manifest(
     manifest |= {
         key: part.model_dump() for key, part in (("source", source), ("acceptance", acceptance)) if part is not None
     }
-    temporary = folder / "manifest.part"
-    temporary.write_text(json.dumps(manifest, indent=1) + "\n")
-    temporary.replace(folder / "manifest.json")
+    write_whole(folder / "manifest.json", (json.dumps(manifest, indent=1) + "\n").encode())
     try:
         return OnnxModel(folder, provider="cpu", threads=1).manifest
     except ModelRefused as error:
         raise Refused(f"the service would not accept the model: {error.detail}") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from models.errors import Refused
 from models.evaluation.exam import Exam
+from models.evaluation.graphs import open_graph
 from models.exporting.acceptance import embed, examine, precisions
-from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
+from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, prepare, run
 from models.exporting.surgery import DEVIATION, MEAN, Colour, Feeding, Foreign, Layout, Range, Triple, fixed_size, wrap
 
 PICTURES = 240  # that each way of feeding is tried on

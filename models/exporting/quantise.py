@@ -17,7 +17,7 @@ from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_floa
 from onnxruntime.transformers.onnx_model import OnnxModel as Graph
 
 from models.errors import Refused
-from models.exporting.running import first_line
+from models.evaluation.graphs import first_line
 
 LEARNT = ("Conv", "Gemm", "MatMul")  # the layers with most of the weights and of the work
 WIDE = ("InstanceNormalization", "Pow", "ReduceMean", "ReduceSum")  # sums and powers that pass what fp16 can hold

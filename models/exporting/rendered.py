@@ -1,6 +1,7 @@
 """The two thresholds of a manifest from rendered people, where no pictures of real ones are given."""
 
 from collections.abc import Sequence
+from math import ceil
 
 from models.errors import Refused
 from models.evaluation.exam import style_of
@@ -34,12 +35,19 @@ def choose(found: Sequence[Threshold], gallery: int) -> Thresholds:
             f"there are no thresholds for a gallery of {gallery} at an FPIR of {FPIR_MATCH:g} and {FPIR_POSSIBLE:g}; "
             f"make them with `thresholds --gallery {gallery} --fpir {FPIR_MATCH:g} --fpir {FPIR_POSSIBLE:g}`"
         )
+    if match.similarity > 1:
+        raise Refused(f"more than {match.fpir:.1%} of strangers have the vectors of somebody enrolled; train it first")
     return Thresholds(
-        match=round(match.similarity, 4),
-        possible=round(possible.similarity, 4),
+        match=_up(match.similarity),
+        possible=_up(possible.similarity),
         identities=match.strangers,
         gallery=gallery,
         fpir_match=match.fpir,
         fpir_possible=possible.fpir,
         made_from=f"{match.enrolled} rendered people and as many rendered strangers, each searched for once",
     )
+
+
+def _up(similarity: float) -> float:
+    """To four digits, never down, which would let more strangers pass."""
+    return ceil(round(similarity * 1e4, 6)) / 1e4

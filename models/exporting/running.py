@@ -1,28 +1,16 @@
 """A graph in ONNX Runtime as evaluation wants it: images in, unit vectors out. It needs no torch."""
 
-import re
-
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from models.errors import Refused
 from models.evaluation.evaluate import Describe
+from models.evaluation.graphs import first_line
 from service.images.preprocess import resize
 
 BATCH = 32
-LONGEST = 160  # characters of a runtime's message
 AGREEMENT = 0.9999  # least cosine between vectors that should be the same
-
-
-def open_graph(graph: bytes) -> onnxruntime.InferenceSession:
-    """A session on the CPU. Raises Refused with ONNX Runtime's reason."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised, and told in one line
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime raises its own unexported classes
-        raise Refused(f"ONNX Runtime cannot load the graph: {first_line(error)}") from error
 
 
 def size_of(session: onnxruntime.InferenceSession) -> tuple[int, int]:
@@ -57,12 +45,3 @@ def least_cosine(some: NDArray[np.float32], others: NDArray[np.float32]) -> floa
     if some.shape != others.shape or not (np.isfinite(some).all() and np.isfinite(others).all()):
         return -1.0
     return float((some * others).sum(axis=1).min())
-
-
-def first_line(error: Exception) -> str:
-    """What ONNX or its runtime says first, without codes and its own source lines; the rest is for its developers."""
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    line = re.sub(
-        r"^\[ONNXRuntimeError\] : \d+ : \w+ : |Status Message: |\S*/onnxruntime/\S+ (?:onnxruntime::)?", "", line
-    )
-    return line if len(line) <= LONGEST else line[:LONGEST] + " …"

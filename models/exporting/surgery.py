@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from models.errors import Refused
-from models.exporting.running import first_line
+from models.evaluation.graphs import first_line
 
 PREFIX = "network/"  # of all names of the outside graph, so that ours never collide with them
 OLDEST_OPSET = 11  # what our own nodes need; older files are converted

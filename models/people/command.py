@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from models.people.folder import PRESETS, STYLES, write_people
+from models.people.folder import PRESETS, write_people
+from models.people.style import STYLES
 
 PresetName = Literal["small", "default", "large"]
 StyleName = Literal["street", "toy", "mall", "plaza"]

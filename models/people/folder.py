@@ -28,9 +28,8 @@ from models.errors import Refused
 from models.people.attributes import Attributes, describe_person, side_of
 from models.people.crowd import Place, cut_outs, draw_place, heading, person_of, walk_past
 from models.people.render import Rgba
-from models.people.style import HELD_OUT, STREET, Style
+from models.people.style import Style
 
-STYLES = {style.name: style for style in (STREET, *HELD_OUT)}
 MARKER = "people.json"
 BYTES = 6_000  # of a picture on disk, about, with its line of attributes
 STREAM = 5  # of the seed: nobody here is drawn by a training, an evaluation or a threshold, whatever its seed

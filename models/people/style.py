@@ -136,3 +136,4 @@ PLAZA = Style(  # summer, from high above, sharp and bright, stocky bodies, patt
 )  # fmt: skip
 
 HELD_OUT: tuple[Style, ...] = (TOY, MALL, PLAZA)  # to validate by, never to train on
+STYLES = {style.name: style for style in (STREET, *HELD_OUT)}

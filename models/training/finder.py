@@ -19,7 +19,7 @@ from scipy.signal import savgol_filter  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from models.errors import Refused
-from models.runs import write_whole
+from models.files import write_whole
 from models.training.flags import Flags, check_flags, take_flags
 from models.training.learner import Learner, make_learner
 from models.training.material import gather, load_batches

@@ -1,6 +1,7 @@
 """What a training depends on, as one frozen dataclass, and how the command line gives it."""
 
 import inspect
+import math
 import typing
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -12,13 +13,67 @@ import typer
 
 from models.errors import Refused
 from models.network import Architecture
-from models.runs import read_record
+from models.runs import option, read_record
 from models.training.losses import NAMES, Weights
+from models.training.schedules import SCHEDULES
 
 PEOPLE = "people"  # DATA that stands for synthetic people, drawn on the fly
 FREE = frozenset({"device", "threads", "drawers"})  # where it runs, not what it computes: may change on --resume
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Values from `least` to `most` that a flag may have; `open_least`, `open_most`: not those themselves."""
+
+    least: float
+    most: float = math.inf
+    open_least: bool = False
+    open_most: bool = False
+
+    def hold(self, value: float) -> bool:
+        """Whether the value is one of them; infinity and NaN are none."""
+        above = value > self.least if self.open_least else value >= self.least
+        below = value < self.most if self.open_most else value <= self.most
+        return math.isfinite(value) and above and below
+
+    def in_words(self) -> str:
+        """As a user is told."""
+        least = f"above {self.least:g}" if self.open_least else f"at least {self.least:g}"
+        most = f"below {self.most:g}" if self.open_most else f"at most {self.most:g}"
+        return least if math.isinf(self.most) else f"{least} and {most}"
+
+
+SHARE, COUNT = Bounds(0, 1), Bounds(1)
+BOUNDS = {  # of every number but those that the architecture checks
+    "hold_out": Bounds(0, 1, open_most=True),
+    "watched": Bounds(0),
+    "early_factor": Bounds(0, 1, open_least=True),
+    "people": Bounds(2),
+    "pictures": Bounds(2),
+    "accumulate": COUNT,
+    "identities": Bounds(2),
+    "views": COUNT,
+    "scenes": COUNT,
+    "calm": SHARE,
+    "ramp": SHARE,
+    "erase": SHARE,
+    "steps": COUNT,
+    "smoothing": Bounds(0, 1, open_most=True),
+    "temperature": Bounds(0, open_least=True),
+    "margin": Bounds(0),
+    "rate": Bounds(0, open_least=True),
+    "decay": Bounds(0),
+    "warm_up": Bounds(0),
+    "factor": Bounds(0, 1, open_least=True),
+    "freeze_steps": Bounds(0),
+    "average": Bounds(0, 1, open_most=True),
+    "note_every": COUNT,
+    "seed": Bounds(0, 2**32 - 1),
+    "threads": COUNT,
+    "drawers": Bounds(0),
+}
 
 
 def flag(default: T, meaning: str) -> T:
@@ -76,7 +131,9 @@ class Flags:
     rate: float = flag(6e-3, "learning rate at its peak, after the warm-up")
     decay: float = flag(1e-2, "weight decay")
     schedule: str = flag("cosine", "step, cosine, linear, inverse-sqrt or one-cycle")
-    warm_up: int = flag(100, "steps of rising learning rate")
+    warm_up: int = flag(100, "steps of rising learning rate; a fifth of --steps where those are no more")
+    milestones: str = flag("0.5,0.8", "of --schedule step: shares of the steps after which the rate falls")
+    factor: float = flag(0.1, "of --schedule step: what the rate is multiplied by at each")
     precision: Literal["fp32", "bf16", "fp16"] = flag("fp32", "of the network's arithmetic; losses are always fp32")
     resize: str = flag("", "smaller pictures first: SHARE@HEIGHTxWIDTH,…, say 0.5@64x32 for the first half")
     freeze_steps: int = flag(0, "first steps in which the backbone stays as it is")
@@ -102,20 +159,20 @@ class Flags:
 
 def check_flags(flags: Flags) -> Flags:
     """The flags, with the architecture of the run in --from. Raises Refused for values that no training can have."""
-    for name, least in (("steps", 1), ("people", 2), ("pictures", 2), ("accumulate", 1), ("note_every", 1), ("dim", 1)):
-        if getattr(flags, name) < least:
-            raise Refused(f"--{name.replace('_', '-')} {getattr(flags, name)}: give at least {least}")
-    if not flags.rate > 0:
-        raise Refused(f"--rate {flags.rate}: give a learning rate above 0, say 1e-3")
-    if not 0 <= flags.average < 1:
-        raise Refused(f"--average {flags.average}: give 0 for none, or a decay below 1, say 0.999")
-    if not 0 < flags.early_factor <= 1:
-        raise Refused(f"--early-factor {flags.early_factor}: give a share above 0 and at most 1, say 0.1")
+    for name, bounds in BOUNDS.items():
+        if not bounds.hold(value := getattr(flags, name)):
+            raise Refused(f"{option(name)} {value}: give {bounds.in_words()}")
+    kinds = typing.get_type_hints(Flags)
+    choices = {name: typing.get_args(kind) for name, kind in kinds.items() if typing.get_origin(kind) is Literal}
+    for name, known in {**choices, "schedule": SCHEDULES}.items():
+        if getattr(flags, name) not in known:
+            raise Refused(f"{option(name)} {getattr(flags, name)}: give one of {', '.join(known)}")
     if flags.device == "cuda" and not torch.cuda.is_available():
         raise Refused("--device cuda: PyTorch sees no CUDA device; give --device cpu")
     if flags.precision == "fp16" and flags.device == "cpu":
         raise Refused("--precision fp16: needs --device cuda; give bf16 on the CPU")
     read_sizes(flags.resize)
+    read_milestones(flags.milestones)
     flags.objective()
     if flags.start:
         flags = replace(flags, **read_record(Path(flags.start)).architecture)
@@ -161,6 +218,21 @@ def read_sizes(text: str) -> list[tuple[float, int, int]]:
     if any(height < 16 or width < 16 for _, height, width in stages):
         raise Refused(f"--resize {text}: at least 16x16 pixels are needed")
     return stages
+
+
+def read_milestones(text: str) -> tuple[float, ...]:
+    """Shares of the training at which the rate falls.
+
+    >>> read_milestones("0.5,0.8")
+    (0.5, 0.8)
+    """
+    try:
+        shares = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise Refused(f"--milestones {text}: give shares of the steps, such as 0.5,0.8") from error
+    if not all(0 < share < 1 for share in shares):
+        raise Refused(f"--milestones {text}: the shares must lie between 0 and 1")
+    return shares
 
 
 def size_at(flags: Flags, step: int) -> tuple[int, int]:

@@ -11,10 +11,10 @@ from torch.nn.functional import interpolate
 from torch.optim.swa_utils import AveragedModel
 
 from models.data.erasing import RandomErasing
-from models.errors import Refused
+from models.errors import NotFinite, Refused
 from models.network import Embedded, Extractor
 from models.runs import load_run
-from models.training.flags import Flags, size_at
+from models.training.flags import Flags, read_milestones, size_at
 from models.training.losses import Objective
 from models.training.parameters import freeze, parameter_groups
 from models.training.schedules import rate_at
@@ -82,7 +82,7 @@ class Learner:
             for name, part in named.items():
                 parts[name] = parts.get(name, 0.0) + part.item() / len(batches)
             if not math.isfinite(total):
-                raise Refused(not_finite(step, total, parts, rate))
+                raise NotFinite(not_finite(self.flags, step, total, parts, rate))
             self.scaler.scale(loss / len(batches)).backward()
             if watch:
                 watch.look(images, labels, embedded.after.detach())
@@ -109,7 +109,11 @@ class Learner:
         self.network.train()
         self.objective.train()
         if rate is None:
-            rate = flags.rate * rate_at(step, flags.steps, flags.schedule, warm_up=flags.warm_up)
+            share = rate_at(
+                step, flags.steps, flags.schedule,
+                warm_up=flags.warm_up, milestones=read_milestones(flags.milestones), factor=flags.factor,
+            )  # fmt: skip
+            rate = flags.rate * share
         for group, factor in zip(self.optimiser.param_groups, self.factors, strict=True):
             group["lr"] = rate * factor
         return rate
@@ -174,10 +178,15 @@ def shrink(images: Tensor, height: int, width: int) -> Tensor:
     return small.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
-def not_finite(step: int, total: float, parts: dict[str, float], rate: float) -> str:
-    """What to say of a loss that is NaN or infinite."""
-    listed = ", ".join(f"{name} {value:g}" for name, value in parts.items())
+def not_finite(flags: Flags, step: int, total: float, parts: dict[str, float], rate: float) -> str:
+    """What to say of a loss that is NaN or infinite: which part, where, and which flags may help."""
+    wrong = ", ".join(f"{name} {value:g}" for name, value in parts.items() if not math.isfinite(value))
+    ways = ["lower --rate"]
+    if step <= flags.warm_up:
+        ways.append("lengthen --warm-up")
+    if flags.precision != "fp32":
+        ways.append("use --precision fp32")
     return (
-        f"the loss is {total:g} at step {step + 1} ({listed}) with a learning rate of {rate:.2g}; "
-        "lower --rate, lengthen --warm-up or use --precision fp32. Checkpoints saved before are kept"
+        f"the loss is {total:g} at step {step + 1} ({wrong or 'their sum'}) with a learning rate of {rate:.2g}; "
+        f"{' or '.join(ways)}"
     )

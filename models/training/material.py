@@ -1,6 +1,6 @@
 """What a training learns from and is judged by: pictures of a folder, or synthetic people drawn on the fly."""
 
-import signal
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from models.data.augment import PRESETS
 from models.data.images import load
-from models.data.loader import DiskBatches
+from models.data.loader import DiskBatches, stream
 from models.data.reading import find_layout, read_set
 from models.data.sample import PictureSet, Sample
-from models.errors import Refused
+from models.errors import NotFinite, Refused
 from models.evaluation.metrics import Scores, score
 from models.evaluation.trained import find_same
 from models.network import Extractor
@@ -59,6 +59,11 @@ def gather(flags: Flags, judged: bool = True) -> Material:
     if not judged:
         return material
     names = [one_set.name for one_set in material.validation]
+    for name, count in Counter([material.train.name, *names]).items():
+        if count > 1:
+            raise Refused(
+                f"--validate {flags.validate}: {count} sets would be called {name}; give folders with other names"
+            )
     asked = tuple(filter(None, flags.choose_on.split(",")))
     for name in asked:
         if name not in names:
@@ -80,7 +85,7 @@ def draw_people(flags: Flags, judged: bool) -> Material:
     batches = Batches(cut_outs, scenes, shape, flags.steps * flags.accumulate, flags.seed)
     if not judged:
         return Material(batches, flags.identities, ValidationSet("train", [], []), [])
-    watched = flags.watched or 200
+    watched = flags.watched or flags.identities
     seen = draw_set("train", STREET, flags, flags.seed, min(watched, flags.identities))
     unseen = [draw_set(style.name, style, flags, VALIDATION_SEED, watched) for style in (STREET, *HELD_OUT)]
     others = read_others(flags)
@@ -213,29 +218,9 @@ def separate(samples: list[Sample]) -> list[Sample]:
 
 
 def load_batches(flags: Flags, material: Material, first: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The batches from step `first` on. Their making draws nothing from the generators that training uses.
-
-    What a worker process refuses is refused here in its own words.
-    """
-    loader: DataLoader[tuple[Tensor, Tensor]] = DataLoader(
-        material.batches,
-        batch_size=None,
-        sampler=range(first * flags.accumulate, flags.steps * flags.accumulate),
-        num_workers=flags.drawers,
-        prefetch_factor=4 if flags.drawers else None,
-        pin_memory=flags.device == "cuda",
-        worker_init_fn=leave_interrupts,
-        generator=torch.Generator().manual_seed(flags.seed),
-    )
-    try:
-        yield from loader
-    except Refused as refused:  # the loader puts the worker's traceback before what it said
-        raise Refused(str(refused).strip().rpartition("Refused: ")[2]) from None
-
-
-def leave_interrupts(worker: int) -> None:
-    """Ctrl-C reaches every process of the terminal; only the training itself answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """The batches from step `first` on. Their making draws nothing from the generators that training uses."""
+    steps = first * flags.accumulate, flags.steps * flags.accumulate
+    return stream(material.batches, flags.drawers, *steps, pinned=flags.device == "cuda")
 
 
 def judge_set(network: Extractor, one_set: ValidationSet, device: str, batch: int = 64) -> Scores:
@@ -244,7 +229,7 @@ def judge_set(network: Extractor, one_set: ValidationSet, device: str, batch: in
         describe(network, [one.image for one in part], device, batch) for part in (one_set.query, one_set.gallery)
     )
     if not (np.isfinite(query).all() and np.isfinite(gallery).all()):
-        raise Refused(f"validation set {one_set.name}: the network gives NaN or infinity; lower --rate")
+        raise NotFinite(f"validation set {one_set.name}: the network gives NaN or infinity; lower --rate")
     labels: list[NDArray[np.int64]] = [
         np.array([getattr(one, what) for one in part], np.int64)
         for part in (one_set.query, one_set.gallery)
@@ -252,7 +237,7 @@ def judge_set(network: Extractor, one_set: ValidationSet, device: str, batch: in
     ]
     try:
         return score(1 - query @ gallery.T, *labels)
-    except ValueError as error:
+    except Refused as error:
         raise Refused(f"validation set {one_set.name}: {error}") from error
 
 

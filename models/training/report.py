@@ -8,7 +8,8 @@ import typer
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from models.runs import LayerNote, Record, option, read_record, write_whole
+from models.files import write_whole
+from models.runs import LayerNote, Record, option, read_record
 from models.training.plots import (
     Section,
     draw_histograms,

@@ -22,9 +22,12 @@ def rate_at(
     Over `warm_up` steps it rises linearly from 1/warm_up to 1 (one-cycle: along a half cosine from 1/25), then falls:
     `step` by `factor` at each of the `milestones` (shares of all steps), `cosine` along a half cosine and `linear`
     along a line to 0 at `steps`, `inverse-sqrt` with √(warm_up / step) (Vaswani et al., 2017), `one-cycle` along a half
-    cosine to 1/250,000 at the last step. Raises Refused when the schedule is not known or a figure makes no sense.
+    cosine to 1/250,000 at the last step. A warm-up that would leave no step after it becomes a fifth of all steps.
+    Raises Refused when the schedule is not known or a figure makes no sense.
     """
     check(schedule, warm_up, milestones, factor)
+    if warm_up >= steps:
+        warm_up = steps // 5
     if schedule == "one-cycle":
         if step < warm_up:
             return between(ONE_CYCLE_FIRST, 1.0, step / warm_up)

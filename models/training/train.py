@@ -15,18 +15,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
-from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from models.errors import Refused
-from models.evaluation.evaluate import Describe
 from models.evaluation.trained import note_pictures
+from models.files import write_whole
 from models.network import Extractor
 from models.runs import (
     Checkpoint,
@@ -40,16 +38,14 @@ from models.runs import (
     restore_randomness,
     write_checkpoint,
     write_record,
-    write_whole,
 )
 from models.training.checks import check, print_checks
 from models.training.finder import write_rate
 from models.training.flags import FREE, PEOPLE, Flags, check_flags, list_flags, merge_flags, take_flags
 from models.training.learner import Batch, Learner, Loss, make_learner
-from models.training.material import Material, describe, gather, judge_set, load_batches
+from models.training.material import Material, gather, judge_set, load_batches
 from models.training.report import write_report
 from models.training.watching import Watch, bin_values, open_board, show
-from service.images.preprocess import resize
 
 LOSS_EVERY = 20  # steps between notes of the loss, fewer in a run of less than 1,000
 
@@ -77,6 +73,8 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
     """
     flags = check_flags(flags)
     checkpoint = open_run(folder, list_flags(flags), FREE, resume)
+    if checkpoint and until is not None and until <= checkpoint.step:
+        raise Refused(f"--until {until}: {checkpoint.step} steps are done already; give more, or leave it out")
     torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
     material = gather(flags)
@@ -212,23 +210,13 @@ def save(training: Training, step: int) -> None:
     write_record(training.folder, record)
 
 
-def describe_by_network(network: Extractor, device: str = "cpu") -> Describe:
-    """The network in PyTorch, as evaluation wants it."""
-    height, width = network.architecture.height, network.architecture.width
-
-    def describe_images(images: list[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        return describe(network, [resize(image, height, width) for image in images], device)
-
-    return describe_images
-
-
 @take_flags
 def train_command(
     context: typer.Context,
     data: Annotated[str, typer.Argument(help="a folder of pictures, a CSV file, or `people` for synthetic people")],
     out: Annotated[Path, typer.Option(help="folder of the run")],
     resume: Annotated[bool, typer.Option("--resume", help="go on where the run in --out was stopped")] = False,
-    until: Annotated[int, typer.Option(help="stop after this step, to be resumed later; 0: train to the end")] = 0,
+    until: Annotated[int, typer.Option(min=0, help="stop after this step, to be resumed; 0: train to the end")] = 0,
     check_first: Annotated[
         bool, typer.Option("--check", help="check data, losses and network, and do not train")
     ] = False,

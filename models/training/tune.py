@@ -19,9 +19,10 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from models.errors import Refused
-from models.runs import option, read_record, write_whole
-from models.training.flags import Flags, check_flags, take_flags
+from models.errors import NotFinite, Refused
+from models.files import write_whole
+from models.runs import option, read_record
+from models.training.flags import FREE, Flags, check_flags, list_flags, take_flags
 from models.training.plots import Section, start_figure, tabulate, to_svg, write_page
 from models.training.train import Stopped, train
 
@@ -113,8 +114,9 @@ def read_value(kind: type, text: str) -> Value:
 def tune(flags: Flags, axes: list[Axis], folder: Path, method: Method, trials: int) -> optuna.Study:
     """Search until there are so many finished trials, all of the grid for `grid`, and write the report.
 
-    What an earlier call left in the folder counts. A trial that was interrupted is trained on; one that is refused (a
-    loss that is not finite) counts as failed. Raises Refused when the folder's search was another one.
+    What an earlier call left in the folder counts. A trial that was interrupted is trained on; one whose loss is not
+    finite counts as failed. Raises Refused when the folder's search was another one, and what no flag that is tried
+    can help, such as a full disk, which ends the search until the same command is given again.
     """
     flags = check_flags(flags)
     study = open_study(flags, axes, folder, method)
@@ -141,7 +143,8 @@ def open_study(flags: Flags, axes: list[Axis], folder: Path, method: Method) -> 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = JournalStorage(JournalFileBackend(str(folder / "trials.log")))
     study = optuna.create_study(storage=storage, study_name="tune", direction="maximize", load_if_exists=True)
-    asked = {"flags": repr(flags), "axes": repr(axes), "method": method}
+    computed = {name: value for name, value in list_flags(flags).items() if name not in FREE}
+    asked = {"flags": repr(computed), "axes": repr(axes), "method": method}
     before = study.user_attrs or asked
     other = [name for name, value in asked.items() if before.get(name) != value]
     if other:
@@ -185,9 +188,7 @@ def run_trial(study: optuna.Study, trial: optuna.Trial, flags: Flags, folder: Pa
         shutil.rmtree(run)  # it was interrupted before it saved anything
     try:
         train(flags, run, resume)
-    except Stopped:
-        raise
-    except Refused as refused:
+    except NotFinite as refused:
         trial.set_user_attr("refused", str(refused))
         study.tell(trial, state=TrialState.FAIL)
         return

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,53 @@ def test_two_pulls_of_one_file_do_not_write_over_each_other(host: Host, tmp_path
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(Refused, match="another process"):
             fetch(host, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://[bad", "https://", "https:///model.onnx", "https://host:port/m", "model.onnx"]
+)
+def test_what_is_no_address_is_refused_at_once(url: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"is not an address|names no server"):
+        download(Wanted(url, 10, ""), tmp_path / "new" / "model.onnx", print, Patience(tries=1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_redirect_to_no_address_is_refused(host: Host, tmp_path: Path) -> None:
+    host.location = "http://[bad"
+    with pytest.raises(Refused, match=r"leads to http://\[bad"):
+        fetch(host, tmp_path / "model.onnx")
+
+
+def test_a_pull_whose_part_another_one_finished_meanwhile_takes_what_is_there(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, lock = tmp_path / "model.onnx", fcntl.flock
+
+    def finish_first(part: FileIO, how: int) -> None:
+        if not file.exists():
+            (tmp_path / "model.onnx.part").write_bytes(CONTENT)
+            (tmp_path / "model.onnx.part").rename(file)
+        lock(part, how)
+
+    monkeypatch.setattr("reappear.download.fcntl.flock", finish_first)
+    fetch(host, file)
+    assert file.read_bytes() == CONTENT
+    assert host.asked == []
+    assert [one.name for one in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_a_part_that_another_pull_gave_up_is_begun_anew(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, locked = fcntl.flock, list[int]()
+
+    def drop_first(part: FileIO, how: int) -> None:
+        if not locked:
+            (tmp_path / "model.onnx.part").unlink()
+        locked.append(how)
+        lock(part, how)
+
+    monkeypatch.setattr("reappear.download.fcntl.flock", drop_first)
+    fetch(host, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_bytes() == CONTENT
+    assert len(locked) == 2

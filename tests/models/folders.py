@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.evaluation.trained import note_pictures
+from models.files import write_whole
 from models.network import Architecture, Extractor
-from models.runs import Checkpoint, Record, pack, write_checkpoint, write_record, write_whole
+from models.runs import Checkpoint, Record, pack, write_checkpoint, write_record
 
 TINY = Architecture(dim=64, height=64, width=32)
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from models.evaluation.evaluate import describe_by, draw_unseen, judge, read_vehicles, shared_data
+from models.evaluation.evaluate import draw_unseen, shared_data
 from models.evaluation.histogram import describe_colours
 from models.people.style import STREET
 from service.embedding.manifest import read_manifest, sha256_of
 from service.embedding.onnx_model import GOLDEN_COSINE, OnnxModel
+from tests.models.judging import describe_by, judge, read_vehicles
 
 FOLDER = Path(__file__).parents[2] / "models" / "default"
 

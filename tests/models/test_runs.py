@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from models.errors import Refused
+from models.files import write_whole
 from models.runs import (
     collect_randomness,
     load_run,
@@ -22,7 +23,6 @@ from models.runs import (
     restore_randomness,
     write_checkpoint,
     write_record,
-    write_whole,
 )
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from models.data.inspection import check_pictures, inspect
+from models.data.inspection import inspect
 from models.data.reading import read_set
+from models.data.sample import PictureSet
 from tests.models.data.made import flat, folders, market
 from tests.pictures import jpeg
 
@@ -13,12 +14,13 @@ from tests.pictures import jpeg
 @pytest.mark.parametrize("workers", [0, 2])
 def test_unreadable_pictures_are_listed_in_order_with_the_reason(tmp_path: Path, workers: int) -> None:
     samples = flat(tmp_path)
-    assert check_pictures(samples, workers) == ()
+    pictures = PictureSet("flat", tuple(samples), (), (), ())
+    assert inspect(pictures, workers) == ()
     samples[2].path.write_bytes(b"")
     samples[5].path.write_bytes(jpeg(1)[:200])
     samples[6].path.write_bytes(b"GIF89a")
     samples[9].path.unlink()
-    faults = check_pictures(samples, workers)
+    faults = inspect(pictures, workers)
     assert [fault.path for fault in faults] == [samples[k].path for k in (2, 5, 6, 9)]
     reasons = ("picture is empty", "damaged or cut short", "not a JPEG, PNG or WebP", "cannot be read: No such file")
     for fault, reason in zip(faults, reasons, strict=True):

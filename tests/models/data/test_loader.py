@@ -9,9 +9,10 @@ from torch import Tensor
 
 from models.data.augment import FULL, NONE, Augmentation
 from models.data.images import load
-from models.data.loader import Blocks, DiskBatches, Pictures, stream
+from models.data.loader import Blocks, DiskBatches, stream
 from models.data.sample import Sample
 from models.errors import Refused
+from models.evaluation.features import Files
 from service.images.preprocess import resize
 from tests.models.data.made import flat
 from tests.pictures import jpeg
@@ -70,19 +71,12 @@ def test_augmentation_grows_to_its_full_strength(samples: list[Sample]) -> None:
     assert strengths == pytest.approx([0.25, 0.4375, 0.625, 0.8125, 1, 1, 1, 1])
 
 
-def test_nothing_is_random_in_validation(samples: list[Sample]) -> None:
-    first, again = (list(stream(Blocks(samples, 32, 16, block=8), workers)) for workers in (0, 2))
+def test_blocks_are_the_pictures_in_order_whoever_reads_them(samples: list[Sample]) -> None:
+    first, again = (list(stream(Blocks(Files(samples), 32, 16, block=8), workers)) for workers in (0, 2))
     assert [len(block) for block in first] == [8, 8, 5]
-    assert b"".join(block.numpy().tobytes() for block in first) == b"".join(block.numpy().tobytes() for block in again)
-    for image, sample in zip(torch.cat(first), samples, strict=True):
-        assert np.array_equal(image.numpy(), resize(load(sample.path), 32, 16))
-
-
-def test_pictures_come_in_order_as_they_lie_on_disk(samples: list[Sample]) -> None:
-    images = list(stream(Pictures(samples)))
-    assert [image.shape for image in images] == [(16, 8, 3)] * len(samples)
-    assert all(np.array_equal(image, load(one.path)) for image, one in zip(images, samples, strict=True))
-    assert Pictures(samples, 32, 16)[0].shape == (32, 16, 3)
+    assert b"".join(block.tobytes() for block in first) == b"".join(block.tobytes() for block in again)
+    for image, sample in zip(np.concatenate(first), samples, strict=True):
+        assert np.array_equal(image, resize(load(sample.path), 32, 16))
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -90,14 +84,14 @@ def test_an_unreadable_picture_is_refused_in_one_line_with_its_name(tmp_path: Pa
     samples = flat(tmp_path)
     samples[3].path.write_bytes(jpeg(1)[:200])
     with pytest.raises(Refused, match=rf"^{samples[3].path}: the picture is damaged[^\n]*$"):
-        list(stream(Blocks(samples, 32, 16), workers))
+        list(stream(Blocks(Files(samples), 32, 16), workers))
     samples[3].path.unlink()
     with pytest.raises(Refused, match=rf"^{samples[3].path} cannot be read: No such file[^\n]*$"):
         list(stream(batches(samples), workers))
 
 
 def test_steps_and_blocks_that_are_none_have_no_item(samples: list[Sample]) -> None:
-    for items in (batches(samples), Blocks(samples, 32, 16)):
+    for items in (batches(samples), Blocks(Files(samples), 32, 16)):
         for number in (-1, len(items)):
             with pytest.raises(IndexError):
                 items[number]

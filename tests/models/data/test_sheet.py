@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from models.data.sheet import GAP, write_sheet
+from models.errors import Refused
 
 
 def test_pictures_stand_row_by_row(tmp_path: Path) -> None:
@@ -22,6 +23,6 @@ def test_pictures_stand_row_by_row(tmp_path: Path) -> None:
 
 def test_a_sheet_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "sheet.png").mkdir()
-    with pytest.raises(OSError, match=r"sheet.png"):
+    with pytest.raises(Refused, match=r"sheet.png cannot be written"):
         write_sheet(torch.zeros((1, 8, 4, 3), dtype=torch.uint8), tmp_path / "sheet.png", columns=1)
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]

@@ -15,9 +15,13 @@ from typer.testing import CliRunner
 from models.__main__ import app
 from models.data.reading import read_set
 from models.errors import Refused
+from models.evaluation.assessment import assess
+from models.evaluation.distances import Vectors, cosine_blocks
 from models.evaluation.evaluate import shared_data
-from models.evaluation.exam import read_exam
-from tests.models.folders import TINY, write_flat, write_market, write_run
+from models.evaluation.exam import Exam, read_exam
+from models.evaluation.features import extract, open_model
+from models.evaluation.ranked import draw_row
+from tests.models.folders import TINY, picture, write_flat, write_market, write_run
 
 DEFAULT = str(Path(__file__).parents[3] / "models" / "default")
 
@@ -27,6 +31,11 @@ def run(*words: object) -> str:
     if result.exception:
         raise result.exception
     return result.stdout
+
+
+def describe(exam: Exam) -> tuple[Vectors, Vectors]:
+    vectors = extract(open_model("histogram"), exam.images)
+    return vectors[exam.queries], vectors[exam.gallery]
 
 
 def figures(place: Path, *words: object) -> dict[str, Any]:
@@ -93,9 +102,41 @@ def test_the_neighbourhood_follows_the_pictures_per_identity(tmp_path: Path) -> 
 def test_the_ranked_lists_have_green_and_red_frames(tmp_path: Path) -> None:
     run("histogram", write_market(tmp_path / "market"), "--ranked", tmp_path / "lists.png")
     sheet = np.asarray(Image.open(tmp_path / "lists.png")).reshape(-1, 3)
-    for colour in ((30, 160, 60), (205, 40, 40), (170, 170, 170), (40, 90, 200)):
+    for colour in ((30, 160, 60), (205, 40, 40), (40, 90, 200)):
         assert (sheet == colour).all(axis=1).sum() > 1_000
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_ranked_list_has_its_ten_ranks_though_more_crops_than_that_are_ignored(tmp_path: Path) -> None:
+    place = write_flat(tmp_path / "set", 15)
+    for shot in range(30):  # of the same person on the same camera, nearer than anybody else
+        Image.fromarray(picture(0, 100 + shot)).save(place / f"p00_c1_{shot}.png")
+    exam = read_exam(str(place))
+    found = assess(cosine_blocks(*describe(exam)), exam.labels)
+    assert found.ranked.shape == (len(exam.queries), 10)
+    assert (found.ranked >= 0).all()
+    ids, cameras = exam.labels.ids[found.ranked], exam.labels.cameras[found.ranked]
+    same = (ids == exam.labels.query_ids[:, None]) & (cameras == exam.labels.query_cameras[:, None])
+    assert not same.any()
+    row = draw_row(0, found, exam.labels, exam.images, exam.queries, exam.gallery)
+    frames = (np.asarray(row)[0, :, None] == ((30, 160, 60), (205, 40, 40))).all(-1).any(-1)
+    assert np.count_nonzero(np.diff(frames.astype(int)) == 1) == 10
+
+
+def test_a_gallery_of_less_than_ten_gives_a_shorter_list(tmp_path: Path) -> None:
+    exam = read_exam(str(write_flat(tmp_path / "set", 3)))
+    found = assess(cosine_blocks(*describe(exam)), exam.labels)
+    assert ((found.ranked < 0).sum(axis=1) == 1).all()  # all six but the query itself
+    run("histogram", tmp_path / "set", "--ranked", tmp_path / "lists.png")
+
+
+def test_files_that_cannot_be_written_are_refused_before_anything_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.evaluation.command.read_exam", lambda *_: pytest.fail("pictures were read"))
+    for option in ("--json", "--csv", "--ranked"):
+        with pytest.raises(Refused, match=r"missing/f cannot be written: there is no folder .*missing; make it"):
+            run("histogram", tmp_path, option, tmp_path / "missing" / "f")
 
 
 def test_a_run_is_judged_by_the_people_it_held_out(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -143,3 +144,42 @@ def test_a_classifier_of_other_people_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "bare")
     with pytest.raises(Refused, match="no identity classifier"):
         classify_training(tmp_path / "bare", people)
+
+
+def write_graph(path: Path, shape: list[str | int], mean_over: list[int]) -> str:
+    """A file that takes uint8 pictures of a shape and gives means of their bytes."""
+    floats = onnx.helper.make_node("Cast", ["images"], ["floats"], to=onnx.TensorProto.FLOAT)
+    means = onnx.helper.make_node("ReduceMean", ["floats", "axes"], ["vectors"], keepdims=0)
+    graph = onnx.helper.make_graph(
+        [floats, means], "means",
+        [onnx.helper.make_tensor_value_info("images", onnx.TensorProto.UINT8, shape)],
+        [onnx.helper.make_tensor_value_info("vectors", onnx.TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(np.array(mean_over), "axes")],
+    )  # fmt: skip
+    opset = [onnx.helper.make_opsetid("", 18)]
+    path.write_bytes(onnx.helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "mean_over", "said"),
+    [
+        (["N", "H", "W", 3], [1, 2], "any size"),
+        ([1, 8, 4, 3], [1, 2], "1 pictures at a time"),
+        (["N", 8, 4, 3], [1], r"shape \(2, 4, 3\)"),
+        (["N", 8, 4, 3], [0, 1], r"shape \(4, 3\)"),
+        (["N", 3, 8, 4], [2, 3], r"not uint8 \(N, height, width, 3\)"),
+    ],
+)
+def test_a_file_that_cannot_be_fed_as_it_is_is_refused_with_the_command_that_helps(
+    shape: list[str | int], mean_over: list[int], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(Refused, match=rf"m\.onnx .*{said}.*`python -m models import` first") as refused:
+        open_model(write_graph(tmp_path / "m.onnx", shape, mean_over))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_bare_file_that_can_be_fed_is_taken(tmp_path: Path) -> None:
+    model = open_model(write_graph(tmp_path / "m.onnx", ["N", 8, 4, 3], [1, 2]))
+    assert (model.height, model.width) == (8, 4)
+    assert model.run(np.full((5, 8, 4, 3), 7, np.uint8)).tolist() == [[7, 7, 7]] * 5

@@ -144,8 +144,7 @@ def test_a_pair_of_cameras_is_ranked_as_if_there_were_no_other(seed: int) -> Non
 @given(st.integers(0, 10_000))
 def test_the_classifiers_figures_equal_counting_identity_by_identity(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    logits, labels = rng.normal(size=(12, 4)), rng.integers(0, 4, 12)
-    named = logits.argmax(axis=1)
+    named, labels = rng.integers(0, 4, (2, 12))
     precisions, recalls, f1s = [], [], []
     for one in set(labels.tolist()):
         right = sum((named == one) & (labels == one))
@@ -153,14 +152,14 @@ def test_the_classifiers_figures_equal_counting_identity_by_identity(seed: int) 
         precisions.append(precision)
         recalls.append(recall)
         f1s.append(2 * precision * recall / (precision + recall) if right else 0)
-    found = classify(logits, labels)
+    found = classify(named, labels)
     expected = (np.mean(named == labels), np.mean(precisions), np.mean(recalls), np.mean(f1s))
     assert (found.accuracy, found.precision, found.recall, found.f1) == pytest.approx(expected)
 
 
 def test_nothing_to_classify_is_refused() -> None:
     with pytest.raises(Refused, match="no picture to classify"):
-        classify(np.zeros((0, 3)), np.zeros(0, np.int64))
+        classify(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:

@@ -23,7 +23,9 @@ from models.evaluation.thresholds import (
     thresholds,
 )
 from models.people.style import STREET
+from service.domain import Thresholds as Limits
 from service.embedding.manifest import sha256_of
+from service.matching.decision import Decision, decide
 from tests.models.golden import unit
 
 Array = NDArray[Any]
@@ -59,10 +61,23 @@ def test_searches_equal_comparing_everybody_with_everybody(seed: int, size: int)
         )
 
 
-def test_at_most_the_share_asked_for_of_strangers_is_accepted() -> None:
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 1_000), st.sampled_from([0.01, 0.07, 0.1, 0.29]), st.booleans())
+def test_at_most_the_share_asked_for_of_strangers_is_accepted_as_the_service_decides(
+    seed: int, fpir: float, coarse: bool
+) -> None:
+    alike = np.random.default_rng(seed).random(1_000)
+    strangers = np.sort(1 - (alike.round(4) if coarse else alike))
+    similarity, _ = at_fpir(strangers, np.array([0.0]), np.array([1.0]), fpir)
+    passed = [decide(float(1 - one), Limits(match=similarity, possible=similarity)) for one in strangers]
+    share = passed.count(Decision.MATCH) / len(passed)
+    assert fpir - 0.02 < share <= fpir
+    assert similarity == round(similarity, 4)
+
+
+def test_those_are_found_who_reach_the_threshold_and_are_nearest_of_all() -> None:
     strangers = np.sort(np.random.default_rng(2).random(1_000))
-    similarity, tpir = at_fpir(strangers, np.array([0.0, 0.005, 0.5]), np.array([1.0, 0.001, 1.0]), 0.01)
-    assert np.mean(1 - strangers > similarity) == pytest.approx(0.01)
+    _, tpir = at_fpir(strangers, np.array([0.0, 0.005, 0.5]), np.array([1.0, 0.001, 1.0]), 0.01)
     assert tpir == pytest.approx(1 / 3)  # the second is nearer to somebody else, the third too far from anybody
 
 
@@ -102,13 +117,15 @@ def test_too_few_people_for_a_gallery_or_a_rate_are_refused() -> None:
 
 def test_a_rendered_crowd_is_the_same_whoever_draws_it() -> None:
     model = open_model("histogram")
-    alone, helped = (draw_crowd(model, STREET, 4, workers, site=2) for workers in (0, 1))
-    assert alone.enrolled.shape[:2] == (4, 2)
-    assert alone.mates.shape == alone.strangers.shape == (4, alone.enrolled.shape[2])
+    alone, helped = (draw_crowd(model, STREET, 12, workers, site=6) for workers in (0, 1))
+    assert alone.enrolled.shape[:2] == (12, 2)
+    assert alone.mates.shape == alone.strangers.shape == (12, alone.enrolled.shape[2])
     for part in ("enrolled", "mates", "strangers"):
         np.testing.assert_array_equal(getattr(alone, part), getattr(helped, part))
-    another = draw_crowd(model, STREET, 4, 0, site=2, seed=1)
+    another = draw_crowd(model, STREET, 12, 0, site=6, seed=1)
     assert not np.array_equal(alone.mates, another.mates)
+    likeness = np.einsum("pcd,qd->pqc", alone.enrolled, alone.mates).max(axis=2)
+    assert np.diag(likeness).mean() > likeness[~np.eye(12, dtype=bool)].mean()
 
 
 def test_people_who_do_not_fill_a_site_are_refused() -> None:

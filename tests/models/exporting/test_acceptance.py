@@ -9,7 +9,6 @@ import pytest
 from models.data.sample import PictureSet, Sample
 from models.errors import Refused
 from models.evaluation.distances import cosine_blocks
-from models.evaluation.evaluate import describe_by, judge
 from models.evaluation.exam import Exam, exam_of, read_exam
 from models.evaluation.histogram import describe_colours
 from models.exporting.acceptance import (
@@ -24,6 +23,7 @@ from models.exporting.acceptance import (
 from models.people.crowd import Picture
 from service.embedding.onnx_model import OnnxModel
 from tests.models.foreign import draw_set
+from tests.models.judging import describe_by, judge
 
 FOLDER = Path(__file__).parents[3] / "models" / "default"
 

@@ -16,6 +16,7 @@ from models.errors import Refused
 from models.evaluation.card import checksums_of
 from models.evaluation.exam import read_exam
 from models.evaluation.features import model_of, open_model
+from models.evaluation.graphs import open_graph
 from models.evaluation.thresholds import Threshold, read_thresholds
 from models.exporting.acceptance import embed, examine
 from models.exporting.export import (
@@ -28,9 +29,10 @@ from models.exporting.export import (
 )
 from models.exporting.folder import write_folder
 from models.exporting.quantise import to_fp16, to_int8
-from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, open_graph, prepare, run
+from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, prepare, run
+from models.files import write_whole
 from models.network import Architecture, Extractor
-from models.runs import Record, pack, write_record, write_whole
+from models.runs import Record, pack, write_record
 from service.embedding.manifest import Thresholds, read_manifest
 from service.embedding.onnx_model import OnnxModel
 from tests.models.foreign import draw_set

@@ -37,3 +37,10 @@ def test_thresholds_that_were_not_made_are_refused_with_the_command_that_makes_t
 ) -> None:
     with pytest.raises(Refused, match=f"thresholds --gallery {gallery} --fpir 0.01 --fpir 0.1"):
         choose(table, gallery)
+
+
+def test_a_threshold_is_never_rounded_down_and_none_above_1_is_stated() -> None:
+    chosen = choose([made(100, 0.01, 0.70004), made(100, 0.1, 0.60001)], 100)
+    assert (chosen.match, chosen.possible) == (0.7001, 0.6001)
+    with pytest.raises(Refused, match="have the vectors of somebody enrolled"):
+        choose([made(100, 0.01, 1.0001), made(100, 0.1, 1.0)], 100)

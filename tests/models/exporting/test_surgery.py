@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from models.errors import Refused
-from models.exporting.running import AGREEMENT, least_cosine, open_graph, run
+from models.evaluation.graphs import open_graph
+from models.exporting.running import AGREEMENT, least_cosine, run
 from models.exporting.surgery import Feeding, fixed_size, read_foreign, with_metadata, wrap
 from tests.models.foreign import DEVIATION, DIM, HEIGHT, MEAN, WIDTH, Made, build, write
 

@@ -1,5 +1,6 @@
 """A step of training: frozen parts, precision, accumulation, averages and rates by depth."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import nn
 
 from models.training.flags import Flags
-from models.training.learner import Batch, Learner, averaging, make_learner, shrink
+from models.training.learner import Batch, Learner, averaging, make_learner, not_finite, shrink
 from tests.models.tiny import TINY
 
 PLAIN = replace(TINY, losses="identity=1,contrastive=1")
@@ -125,3 +126,21 @@ def test_pictures_are_small_in_the_first_part_of_a_progressive_training() -> Non
     for step in range(4):
         learner.learn(step, [draw()])
     assert seen == [(32, 32), (32, 32), (64, 32), (64, 32)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "step", "ways"),
+    [
+        (Flags(warm_up=0), 5, "lower --rate"),
+        (Flags(warm_up=10), 5, "lower --rate or lengthen --warm-up"),
+        (Flags(warm_up=0, precision="bf16"), 5, "lower --rate or use --precision fp32"),
+    ],
+)
+def test_a_loss_that_is_not_finite_is_told_by_its_part_with_what_may_help(flags: Flags, step: int, ways: str) -> None:
+    said = not_finite(flags, step, math.nan, {"identity": 2.0, "triplet": math.nan}, 0.1)
+    assert said == f"the loss is nan at step 6 (triplet nan) with a learning rate of 0.1; {ways}"
+
+
+def test_the_step_schedule_falls_where_and_as_far_as_it_is_told() -> None:
+    learner = make(replace(PLAIN, schedule="step", milestones="0.5", factor=0.25, steps=4, warm_up=0, rate=0.1))
+    assert [learner.prepare(step, None) for step in range(4)] == pytest.approx([0.1, 0.1, 0.025, 0.025])

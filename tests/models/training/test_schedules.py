@@ -106,3 +106,10 @@ def test_inverse_sqrt_halves_with_four_times_the_steps() -> None:
 def test_settings_that_make_no_rate_are_refused(settings: dict[str, object], reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         rate_at(0, 10, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_short_training_reaches_its_peak_too(schedule: str) -> None:
+    rates = [rate_at(step, 50, schedule, warm_up=100) for step in range(50)]
+    assert rates[10] == max(rates) == 1
+    assert rates[9] > rates[0]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -17,10 +18,11 @@ from typer.testing import CliRunner
 
 from models.__main__ import app
 from models.errors import Refused
+from models.people.crowd import Picture
 from models.people.style import HELD_OUT
 from models.runs import load_run, read_checkpoint, read_record
 from models.training.flags import Flags
-from models.training.material import gather
+from models.training.material import ValidationSet, gather, judge_set
 from models.training.train import Stopped, train
 from tests.models.tiny import TINY, make_folder
 
@@ -240,6 +242,32 @@ def test_fine_tuning_starts_from_a_run_and_sizes_the_classifier_by_the_folder(ru
     weights = [name for name, _ in tuned.named_parameters()]
     assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in weights)
     assert read_checkpoint(tmp_path / "tuned").objective["classifier.weight"].shape == (8, 32)
+
+
+def test_stopping_after_a_step_that_is_done_already_is_refused(run: Path) -> None:
+    flags = Flags(**read_record(run).flags)
+    with pytest.raises(Refused, match="--until 4: 4 steps are done already"):
+        train(flags, run, resume=True, until=4)
+
+
+def test_validation_sets_of_one_name_are_refused(people: Path, tmp_path: Path) -> None:
+    twins = [str(make_folder(tmp_path / place / "shop", people=3)) for place in ("a", "b")]
+    with pytest.raises(Refused, match="2 sets would be called shop"):
+        train(replace(TINY, data=str(people), validate=",".join(twins)), tmp_path / "run")
+    street = make_folder(tmp_path / "street", people=3)
+    with pytest.raises(Refused, match="2 sets would be called street"):
+        gather(replace(SYNTHETIC, validate=str(street)))
+
+
+def test_watching_everybody_watches_as_many_synthetic_people_as_are_trained_on() -> None:
+    material = gather(replace(SYNTHETIC, watched=0))
+    assert {len(one.query) for one in (material.train, *material.validation)} == {SYNTHETIC.identities}
+
+
+def test_a_validation_set_in_which_nobody_can_be_found_is_named(run: Path) -> None:
+    picture = Picture(np.zeros((64, 32, 3), np.uint8), 1, 0)
+    with pytest.raises(Refused, match="validation set shop: no query has a positive"):
+        judge_set(load_run(run), ValidationSet("shop", [picture], [picture]), "cpu")
 
 
 def test_the_command_trains_resumes_without_repeating_flags_and_reports(people: Path, tmp_path: Path) -> None:

@@ -75,3 +75,20 @@ def test_the_flag_that_mattered_is_the_one_the_value_follows() -> None:
 
 def test_one_trial_says_nothing_about_what_mattered() -> None:
     assert measure_importances(optuna.create_study()) == {}
+
+
+def test_a_search_ends_on_what_no_flag_can_help_and_goes_on_when_it_is_helped(people: Path, tmp_path: Path) -> None:
+    flags, axes = replace(QUICK, data=str(tmp_path / "later")), [read_axis("smoothing=0,0.1")]
+    with pytest.raises(Refused, match="later"):
+        tune(flags, axes, tmp_path / "search", "grid", 1)
+    (tmp_path / "later").symlink_to(people)
+    study = tune(replace(flags, device="cpu", threads=2), axes, tmp_path / "search", "grid", 1)
+    assert [trial.value is not None for trial in study.get_trials(states=(TrialState.COMPLETE,))] == [True, True]
+    assert not [trial for trial in study.trials if "refused" in trial.user_attrs]
+
+
+def test_only_a_loss_that_is_not_finite_is_a_trial_that_is_done_with(people: Path, tmp_path: Path) -> None:
+    study = tune(replace(QUICK, data=str(people)), [read_axis("rate=1e-3,1e25")], tmp_path, "grid", 1)
+    (refused,) = (trial for trial in study.trials if "refused" in trial.user_attrs)
+    assert refused.params["rate"] == 1e25
+    assert count_done(study) == 2
