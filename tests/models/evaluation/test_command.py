@@ -133,7 +133,7 @@ def test_a_gallery_of_less_than_ten_gives_a_shorter_list(tmp_path: Path) -> None
 def test_files_that_cannot_be_written_are_refused_before_anything_is_judged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.evaluation.command.read_exam", lambda *_: pytest.fail("pictures were read"))
+    monkeypatch.setattr("models.evaluation.command.read_exam_of", lambda *_: pytest.fail("pictures were read"))
     for option in ("--json", "--csv", "--ranked"):
         with pytest.raises(Refused, match=r"missing/f cannot be written: there is no folder .*missing; make it"):
             run("histogram", tmp_path, option, tmp_path / "missing" / "f")
@@ -179,7 +179,7 @@ def test_the_shipped_model_beats_the_histogram_on_real_vehicles(tmp_path: Path) 
     ("words", "reason"),
     [
         (("histogram", "/nowhere"), "/nowhere is not there"),
-        (("histogram", "people:mars"), "no style mars; choose one of mall"),
+        (("histogram", "people:mars"), "no style mars; choose one of street"),
         (("/nowhere", "SET"), "/nowhere is not a model"),
         (("histogram", "SET", "--rerank", "20"), "give K1,K2,LAMBDA"),
         (("histogram", "SET", "--rerank", "5,9,0.3"), "give k1 ≥ k2 ≥ 1"),
