@@ -9,6 +9,8 @@ from models.data.sample import PictureSet, Row, Sample
 
 LEAST = 2  # people on either side of a division, or there is nobody to confuse a person with
 
+SAYING_NOTHING = ("train", "test", "val", "images", "pictures")  # names of folders, of which there are many
+
 
 def assemble(name: str, rows: list[Row], share: float, seed: int) -> PictureSet:
     """Numbers for identities (from 1, by name) and cameras, and a split for rows that have none.
@@ -66,5 +68,16 @@ def _place(seed: int, person: str) -> float:
 
 
 def base_name(path: Path) -> str:
-    """What a set is called: its folder's name, or its file's without the suffix."""
-    return path.resolve().stem if path.is_file() else path.resolve().name
+    """What a set is called: its folder's name, or its file's without the suffix; with those above that tell more where
+    the name alone says nothing.
+
+    >>> base_name(Path("/shop/images/test")), base_name(Path("/shop/cameras"))
+    ('shop/images/test', 'cameras')
+    """
+    whole = path.resolve()
+    parts = [whole.stem if whole.is_file() else whole.name]
+    for above in whole.parents:
+        if parts[0] not in SAYING_NOTHING or not above.name:
+            break
+        parts.insert(0, above.name)
+    return "/".join(parts)

@@ -6,6 +6,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Any
 
 import onnx
@@ -37,6 +38,7 @@ LOSSES = {
     "center": "the center loss (Wen et al., ECCV 2016)",
 }
 
+WIDTH = 118  # of a line
 TPIRS = ("tpir_match", "tpir_possible")
 
 CARD = """# Model card: {name}
@@ -154,7 +156,7 @@ def describe_architecture(architecture: Mapping[str, Any]) -> str:
     pooling = POOLINGS[architecture.get("pooling", "stripes")].format(stripes=architecture.get("stripes", 4))
     inputs = {"picture": "standardised per picture and channel", "imagenet": "standardised by ImageNet's colours"}
     given = inputs.get(architecture.get("standardise", "picture"), "scaled to 0–1")
-    return f"{paper}, `{backbone}`, on inputs {given}; its last maps are {pooling} and projected."
+    return fill(f"{paper}, `{backbone}`, on inputs {given}; its last maps are {pooling} and projected.", WIDTH)
 
 
 def describe_learning(flags: Mapping[str, Any]) -> str:
@@ -162,7 +164,7 @@ def describe_learning(flags: Mapping[str, Any]) -> str:
     weights = [part.split("=") for part in str(flags.get("losses", "contrastive=1,identity=0.3")).split(",")]
     losses = " and ".join(f"{LOSSES.get(name, name)} × {float(weight):g}" for name, weight in weights if float(weight))
     start = "a run of its own" if flags.get("start") else "given weights" if flags.get("weights") else "random weights"
-    return f"Trained from {start} with {losses}, while the randomisation of the pictures grew."
+    return fill(f"Trained from {start} with {losses}, while the randomisation of the pictures grew.", WIDTH)
 
 
 def list_commands(commands: Sequence[str]) -> str:

@@ -148,7 +148,7 @@ def read_folder(flags: Flags, judged: bool) -> Material:
 
 
 def read_others(flags: Flags, trained: Sequence[Path] = ()) -> list[ValidationSet]:
-    """The validation sets of --validate, named as their folders, with the folder above where that says too little.
+    """The validation sets of --validate, named as their folders.
 
     Raises Refused where one holds a picture that is trained on, by its place or its bytes.
     """
@@ -161,7 +161,7 @@ def read_others(flags: Flags, trained: Sequence[Path] = ()) -> list[ValidationSe
                 f"--validate {folder}: {both[1]} is trained on ({both[0]}), so it says nothing of strangers; "
                 "give a folder of other people, or leave --validate out to judge by those held out"
             )
-        sets.append(read_part(flags, pictures, name_of(folder)))
+        sets.append(read_part(flags, pictures, pictures.name))
     return sets
 
 
@@ -171,15 +171,6 @@ def pattern_of(flags: Flags, folder: Path) -> str | None:
         return flags.pattern
     alike = find_layout(folder)[1] == find_layout(Path(flags.data), flags.layout)[1]
     return flags.pattern if alike else None
-
-
-def name_of(folder: Path) -> str:
-    """What a validation set is called; `train` alone is the score on the people of the training.
-
-    >>> name_of(Path("shop/cameras")), name_of(Path("shop/train"))
-    ('cameras', 'shop/train')
-    """
-    return f"{folder.parent.name}/{folder.name}" if folder.name in ("train", "test", "images") else folder.name
 
 
 def read_part(flags: Flags, pictures: PictureSet, name: str) -> ValidationSet:
