@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.__main__ import main
+from models.__main__ import app, one_line
 from models.runs import option, pack, read_checkpoint, read_tensors, write_checkpoint, write_whole
 from tests.models.foreign import Made, write
 from tests.models.tiny import TINY, make_folder
@@ -33,7 +33,7 @@ def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         before = listed(tmp_path)
         monkeypatch.setattr(sys, "argv", ["models", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
-            main()
+            one_line(app)
         assert ended.value.code == 3
         said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("models: ")]
         assert len(said) == 1

@@ -20,9 +20,9 @@ from models.evaluation.thresholds import THRESHOLD_SEED
 from models.people import folder as rooms
 from models.people.attributes import Attributes, describe_person, side_of
 from models.people.crowd import person_of
-from models.people.folder import PRESETS, STYLES, Preset, write_people
+from models.people.folder import PRESETS, Preset, write_people
 from models.people.person import Person
-from models.people.style import STREET
+from models.people.style import STREET, STYLES
 from models.training.material import VALIDATION_SEED
 
 TINY = Preset("tiny", 3, 2, cameras=2)

@@ -157,9 +157,10 @@ def interrupted(folder: Path) -> Iterator[None]:
 
 def test_ctrl_c_saves_and_says_how_to_go_on(people: Path, tmp_path: Path) -> None:
     flags = replace(TINY, data=str(people), steps=100_000, note_every=100_000)
+    before = signal.getsignal(signal.SIGINT)
     with interrupted(tmp_path / "run"), pytest.raises(Stopped, match=r"stopped after step \d+ of 100000.*--resume"):
         train(flags, tmp_path / "run")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     done = read_checkpoint(tmp_path / "run").step
     train(flags, tmp_path / "run", resume=True, until=done + 1)
     assert read_checkpoint(tmp_path / "run").step == done + 1
@@ -251,10 +252,10 @@ def test_stopping_after_a_step_that_is_done_already_is_refused(run: Path) -> Non
 
 
 def test_validation_sets_of_one_name_are_refused(people: Path, tmp_path: Path) -> None:
-    twins = [str(make_folder(tmp_path / place / "shop", people=3)) for place in ("a", "b")]
+    twins = [str(make_folder(tmp_path / place / "shop", people=3, first=50)) for place in ("a", "b")]
     with pytest.raises(Refused, match="2 sets would be called shop"):
         train(replace(TINY, data=str(people), validate=",".join(twins)), tmp_path / "run")
-    street = make_folder(tmp_path / "street", people=3)
+    street = make_folder(tmp_path / "street", people=3, first=50)
     with pytest.raises(Refused, match="2 sets would be called street"):
         gather(replace(SYNTHETIC, validate=str(street)))
 
