@@ -13,6 +13,8 @@ from pathlib import Path
 
 from models.__main__ import app, one_line
 from models.evaluation.evaluate import IDENTITIES, shared_data
+from models.evaluation.thresholds import LEAST
+from models.exporting.rendered import fpirs_for
 from models.people.style import HELD_OUT, STREET
 
 RECIPE = (
@@ -22,8 +24,7 @@ RECIPE = (
 STEPS, PEOPLE, SCENES, WATCHED = 6000, 2000, 600, 100
 ENROLLED = 10_000  # rendered people that thresholds rest on, and as many strangers
 GALLERIES, SERVED = (100, 1_000, 10_000), 1_000  # SERVED is what the manifest's thresholds are for
-FPIRS = (0.001, 0.01, 0.1)
-LEAST = 10  # strangers that an FPIR must let through to be told
+STRICT = 0.001  # an FPIR for the card, beside those of the manifest
 FILES = ("model.onnx", "golden.png", "MODEL_CARD.md", "manifest.json")  # the manifest last
 
 
@@ -46,8 +47,7 @@ def main() -> None:
     train(flags, vehicles / "train")
     by_gallery = run / "thresholds.json"
     sizes = [size for size in GALLERIES if size <= flags.enrolled]
-    few = [LEAST / flags.enrolled, 2 * LEAST / flags.enrolled]  # the least that so many strangers can tell
-    fpirs = [fpir for fpir in FPIRS if fpir >= few[0]] if few[0] <= FPIRS[1] else few
+    fpirs = [*([STRICT] if STRICT * flags.enrolled >= LEAST else []), *fpirs_for(flags.enrolled)]
     step("thresholds", run, "--people", flags.enrolled, *repeat("--gallery", sizes), *repeat("--fpir", fpirs),
          "--json", by_gallery)  # fmt: skip
     shutil.rmtree(made, ignore_errors=True)

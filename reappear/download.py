@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx2
 
 from reappear.remote import NoAnswer, Refused
+from service.store.folder import sync_folder
 
 MOST_REDIRECTS = 5
 MOST_CONNECTIONS = 200  # a server that sends a little and then another file would keep us for ever
@@ -87,7 +88,7 @@ def _finish(wanted: Wanted, out: FileIO, part: Path, file: Path, show: Show, pat
         if out.seek(0, os.SEEK_END) == 0:
             _drop(part)
     _tag_of(part).unlink(missing_ok=True)
-    _sync(file.parent)
+    sync_folder(file.parent)
 
 
 def _complete(wanted: Wanted, out: FileIO, part: Path, show: Show, patience: Patience) -> None:
@@ -279,11 +280,3 @@ def _drop(part: Path) -> None:
 def _sum_of(file: FileIO) -> str:
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse  # type: ignore[import-untyped]  # ships no types
+from scipy import sparse
 from tqdm import tqdm
 
 from models.errors import Refused

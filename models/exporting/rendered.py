@@ -14,13 +14,21 @@ STYLE = "street"
 
 
 def render(model: Model, people: int, workers: int) -> Thresholds:
-    """Thresholds for a gallery of so many rendered people, from as many strangers.
+    """Thresholds for a gallery of so many rendered people, from as many strangers."""
+    crowd = draw_crowd(model, style_of(STYLE), people, workers)
+    return choose(make_thresholds(crowd, [people], fpirs_for(people)), people)
+
+
+def fpirs_for(strangers: int) -> list[float]:
+    """The shares of strangers that `match` and `possible` let through.
 
     With fewer than 1,000 strangers a FPIR of 1 % cannot be told: then the least that can be is taken, and stated.
+
+    >>> fpirs_for(10_000), fpirs_for(100)
+    ([0.01, 0.1], [0.1, 0.2])
     """
-    match = max(FPIR_MATCH, LEAST / people)
-    crowd = draw_crowd(model, style_of(STYLE), people, workers)
-    return choose(make_thresholds(crowd, [people], [match, max(FPIR_POSSIBLE, 2 * match)]), people)
+    match = max(FPIR_MATCH, LEAST / strangers)
+    return [match, max(FPIR_POSSIBLE, 2 * match)]
 
 
 def choose(found: Sequence[Threshold], gallery: int) -> Thresholds:

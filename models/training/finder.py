@@ -15,7 +15,7 @@ import torch
 import typer
 from matplotlib.figure import Figure
 from rich.console import Console
-from scipy.signal import savgol_filter  # type: ignore[import-untyped]
+from scipy.signal import savgol_filter
 from tqdm import tqdm
 
 from models.errors import Refused
