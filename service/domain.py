@@ -193,6 +193,16 @@ class Change:
     vector: VectorArray | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an index as it was at one moment. Rows that are removed later become NaN in `vectors` and stay in
+    `ids`: who keeps pieces must know what was removed since."""
+
+    key: str  # of the same index, equal keys have equal rows
+    ids: CropIds  # (n,), -1 where a row was removed before that moment
+    vectors: "NDArray[np.floating[Any]]"  # (n, dim)
+
+
 class VectorIndex(Protocol):
     """Exact or approximate nearest neighbours by inner product. Knows ids and vectors and nothing else.
 
@@ -223,6 +233,14 @@ class VectorIndex(Protocol):
 
         Returns similarities and ids, both (n, k), best first, ties by lower id; short rows end in -inf and -1.
         """
+        ...
+
+    def cut(self) -> list[Piece]:
+        """Everything in it, as pieces that share its memory. Cheap; by the one writer, between two changes."""
+        ...
+
+    def restore(self, pieces: Iterable[Piece]) -> None:
+        """Take the pieces of an index like this one, instead of adding row by row. Into an empty index."""
         ...
 
 

@@ -6,14 +6,16 @@ are scored again in float64, so that a similarity does not depend on the batch o
 vectors tie exactly.
 """
 
+import itertools
 import os
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain import CropIds, VectorArray
+from service.domain import CropIds, Piece, VectorArray
 
 # read once, when FAISS brings OpenMP in: threads that spin while they wait for each other turn a search of 0.1 ms into
 # one of 8 ms as soon as the network wants the same cores
@@ -47,6 +49,8 @@ class _Block:
     ids: CropIds  # (rows,), GONE where removed
     count: int = 0
     live: int = 0
+    serial: int = field(default_factory=itertools.count().__next__)
+    changed: int = 0  # how often
     _order: tuple[int, CropIds, CropIds] | None = field(default=None)
 
     def find(self, ids: CropIds) -> CropIds:
@@ -101,6 +105,7 @@ class ExactIndex:
                 block.vectors[rows] = vectors[done : done + taken]
                 block.ids[rows] = ids[done : done + taken]
                 block.live += taken
+                block.changed += 1
                 block.count += taken  # last: from here on searches see the rows
                 done += taken
 
@@ -114,6 +119,7 @@ class ExactIndex:
                 block.ids[rows] = GONE
                 block.vectors[rows] = np.nan
                 block.live -= len(rows)
+                block.changed += len(rows)
                 removed += len(rows)
                 if len(rows) and block.live * 2 < block.count:
                     blocks[place] = self._compacted(block)
@@ -142,6 +148,22 @@ class ExactIndex:
             settled = (similarities[pending, -1] > scores.min(axis=1) + MARGIN) | (wanted >= total)
             pending, wanted = pending[~settled], min(wanted * 4, total)
         return similarities, ids
+
+    def cut(self) -> list[Piece]:
+        """Everything in it, as pieces that share its memory. Cheap; by the one writer, between two changes."""
+        return [
+            Piece(f"{block.serial}-{block.changed}", block.ids[: block.count].copy(), block.vectors[: block.count])
+            for block in self._blocks
+        ]
+
+    def restore(self, pieces: Iterable[Piece]) -> None:
+        """Take the pieces of an index like this one, instead of adding row by row. Into an empty index."""
+        with self._writing:
+            for piece in pieces:
+                block, count = self._new_block(), len(piece.ids)
+                block.vectors[:count], block.ids[:count] = piece.vectors, piece.ids
+                block.count, block.live = count, int((piece.ids != GONE).sum())
+                self._blocks = [*self._blocks, block]
 
     def _gathered(self, allow: CropIds) -> tuple[VectorArray, CropIds, int]:
         allow = np.unique(allow)
