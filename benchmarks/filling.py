@@ -64,7 +64,7 @@ def made_vectors(crops: int, identities: int, dim: int, *, seed: int = 1) -> Ite
         owners = np.searchsorted(bounds, np.arange(done, done + count), side="right") - 1
         found = chance.standard_normal((count, dim), dtype=np.float32) * SPREAD
         for owner, start, theirs in zip(*np.unique(owners, return_index=True, return_counts=True), strict=True):
-            found[start : start + theirs] += np.random.default_rng([seed, int(owner)]).standard_normal(
+            found[start : start + theirs] += np.random.default_rng([seed, 1 + int(owner)]).standard_normal(
                 dim, dtype=np.float32
             )
         found /= np.linalg.norm(found, axis=1, keepdims=True)

@@ -38,21 +38,24 @@ from service.flows.emptying import empty_at_start
 from service.flows.homes import Homes
 from service.flows.housekeeping import keep_audit, keep_house
 from service.flows.keyring import KeyRing
+from service.flows.loading import load_galleries
 from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
 from service.flows.readiness import Readiness
-from service.flows.reconcile import check_vectors, load_galleries, settle_files, take_in_reads
+from service.flows.reconcile import check_vectors, settle_files, take_in_reads
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
 from service.flows.searcher import Searcher
+from service.flows.snapshots import Kind, Snapshots
 from service.flows.watching import Watch
 from service.flows.writer import Writer
 from service.images.decode import PictureLimits
 from service.images.quality import QualityGate
-from service.index.exact import FAISS_VERSION, ExactIndex, tune_faiss
+from service.index.exact import FAISS_VERSION, KIND, ExactIndex, tune_faiss
 from service.index.gallery import Galleries
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
+from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder
 from service.store.tombstones import TOMBSTONE_FILE, Tombstones
 from service.store.unwritten import UNWRITTEN_FILE, UnwrittenReads
 from service.telemetry import Telemetry, configure_logging
@@ -66,6 +69,7 @@ MAX_UNWRITTEN_READS = 300_000  # reads and the people in them together: about 30
 MIN_ADMIN_KEY_CHARS = 32
 HOUSEKEEPING_S = 60
 LOAD_AGAIN_S = 2
+LAST_SNAPSHOT_S = 8  # after `stop_timeout_s`, before docker loses its patience at 30 s
 
 
 class State(TypedDict):
@@ -92,7 +96,8 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
                 raise
             parts = state["parts"]
             house = keep_house(parts, state["readiness"].check, HOUSEKEEPING_S)
-            tasks = [asyncio.create_task(house), asyncio.create_task(keep_audit(parts))]
+            keeping = parts.snapshots.keep(parts.writer, state["readiness"].check)
+            tasks = [asyncio.create_task(one) for one in (house, keep_audit(parts), keeping)]
             yield state
             for task in tasks:
                 task.cancel()
@@ -240,7 +245,12 @@ def _assemble(
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
     clock = Clock()
-    rewriting = Rewriting(settings.rewrite_minutes * 60)
+    snapshots = Snapshots(
+        SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER, fail_point=fail_point), galleries,
+        Kind(model.version, model.dim, KIND), every_s=settings.snapshot_minutes * 60,
+    )  # fmt: skip
+    stack.callback(snapshots.write_last, database, LAST_SNAPSHOT_S)  # once the writer has ended
+    rewriting = Rewriting(settings.rewrite_minutes * 60, snapshots.forget)
     writer = Writer(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
         observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),
@@ -254,7 +264,7 @@ def _assemble(
         repeats=Repeats(settings.idempotency_hours, clock), clock=clock,
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
         audit=Audit(writer, unwritten, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
-        tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting,
+        tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting, snapshots=snapshots,
         emptying=set(), doubtful=set(), fail_point=fail_point,
     )  # fmt: skip
 
@@ -269,7 +279,7 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
                 empty_at_start(database)
                 settle_files(database, parts.store, parts.tombstones)
                 database.read_now(check_vectors, parts.model.id, parts.model.version)
-                database.read_now(load_galleries, parts.galleries, parts.model.id)
+                load_galleries(database, parts.galleries, parts.model.id, parts.snapshots, parts.fail_point)
             except DatabaseDown:
                 stopping.wait(LOAD_AGAIN_S)
             except Exception:

@@ -92,6 +92,9 @@ class Settings(BaseSettings):
         le=1440,
         description="Minutes for which removals gather before the database overwrites what they left.",
     )
+    snapshot_minutes: float = Field(
+        15, gt=0, le=1440, description="Minutes between snapshots of a changing index; a start reads the rest from SQL."
+    )
     allowed_hosts: str = Field(
         "", description="Host names to answer to besides loopback ones, comma-separated; stops DNS rebinding."
     )

@@ -1,17 +1,14 @@
 """The generation counter and the change log: what the index is rebuilt from and catches up by."""
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
 from sqlalchemy import Connection, and_, func, insert, select, update
 
-from service.db.tables import changes, crops, identities, meta, models, vectors
-from service.domain import Change, CropIds, VectorArray
-
-ROWS_AT_ONCE = 8_192
+from service.db.tables import changes, crops, meta, models, vectors
+from service.domain import Change, VectorArray
 
 
 @dataclass(slots=True)
@@ -87,13 +84,6 @@ def ensure_model(connection: Connection, name: str, sha256: str, dim: int) -> in
     return int(connection.execute(insert(models).values(row).returning(models.c.id)).scalar_one())
 
 
-def crops_without_vector(connection: Connection, model: int) -> int:
-    """How many crops have no vector of this model version."""
-    has = and_(vectors.c.crop_id == crops.c.id, vectors.c.model_id == model)
-    query = select(func.count()).select_from(crops.outerjoin(vectors, has)).where(vectors.c.crop_id.is_(None))
-    return int(connection.execute(query).scalar_one())
-
-
 def models_in_use(connection: Connection) -> list[tuple[str, str, int]]:
     """Name, sha256 and number of vectors of every model version that has any."""
     query = (
@@ -102,33 +92,6 @@ def models_in_use(connection: Connection) -> list[tuple[str, str, int]]:
         .group_by(models.c.id, models.c.name, models.c.sha256)
     )
     return [(name, sha256, count) for name, sha256, count in connection.execute(query)]
-
-
-@dataclass(frozen=True, slots=True)
-class Slab:
-    """Many crops of one collection: ids (n,), identities (n,), vectors (n, dim)."""
-
-    collection: int
-    crops: CropIds
-    identities: CropIds
-    vectors: VectorArray
-
-
-def all_vectors(connection: Connection, model: int, collections: list[int]) -> Iterator[Slab]:
-    """Every vector of a model version, collection by collection, lowest crop first."""
-    query = (
-        select(crops.c.id, crops.c.identity_id, vectors.c.vector)
-        .join_from(vectors, crops)
-        .join(identities)
-        .where(vectors.c.model_id == model)
-        .order_by(crops.c.id)
-        .execution_options(yield_per=ROWS_AT_ONCE)
-    )
-    for collection in collections:
-        for rows in connection.execute(query.where(identities.c.collection_id == collection)).partitions():
-            crop_ids, owners, blobs = zip(*rows, strict=True)
-            matrix = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1)
-            yield Slab(collection, np.array(crop_ids, np.int64), np.array(owners, np.int64), matrix)
 
 
 def changes_after(connection: Connection, generation: int, model: int) -> list[Change]:

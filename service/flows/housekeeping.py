@@ -45,6 +45,7 @@ async def put_right(parts: Parts) -> None:
         "keys": partial(load_keys, parts), "retention": partial(retention.apply, parts),
         "collections": partial(emptying.go_on, parts), "outbox": partial(empty_outbox, parts),
         "audit log": partial(rotation.remove, parts),
+        "snapshots": partial(renew_snapshots, parts),
         "rewriting": partial(parts.rewriting.catch_up, parts.database, parts.writer),
         "answers": lambda: parts.writer.write(lambda connection, changes: parts.repeats.forget(connection)),
     }  # fmt: skip
@@ -53,6 +54,12 @@ async def put_right(parts: Parts) -> None:
             await step()
         except Exception:
             log.exception("housekeeping of %s will be tried again", name)
+
+
+async def renew_snapshots(parts: Parts) -> None:
+    """Before removed rows are overwritten, and the snapshots go that have them."""
+    if parts.rewriting.due:
+        await parts.snapshots.refresh(parts.database, parts.writer)
 
 
 async def keep_audit(parts: Parts) -> None:

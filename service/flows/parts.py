@@ -15,6 +15,7 @@ from service.flows.pictures import PictureReader
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
 from service.flows.searcher import Searcher
+from service.flows.snapshots import Snapshots
 from service.flows.writer import Writer
 from service.images.quality import QualityGate
 from service.index.gallery import Galleries
@@ -52,6 +53,7 @@ class Parts:
     keys: KeyRing
     tombstones: Tombstones
     rewriting: Rewriting
+    snapshots: Snapshots
     emptying: set[int]  # hidden collections (ours) that a request is removing
     doubtful: set[str]  # staged pictures of enrolments whose outcome is unknown
     fail_point: Callable[[str], None]  # told the name of each place where a crash must not lose anything

@@ -1,19 +1,17 @@
-"""At start: bring pictures in line with the rows, and the index in line with the vectors."""
+"""At start: bring pictures in line with the rows, and see that there is a vector of each crop."""
 
 import logging
 
 from sqlalchemy import Connection
 
 from service.db.audit import add_entries
-from service.db.changes import all_vectors, crops_without_vector, current_generation, models_in_use
-from service.db.copying import hold_still
+from service.db.changes import models_in_use
 from service.db.engine import Database
+from service.db.loading import count_without_vector
 from service.db.outbox import known_pictures
-from service.db.people import collection_ids
 from service.domain import PictureStore
 from service.errors import NotReady
 from service.flows.outbox import what_waits
-from service.index.gallery import Galleries
 from service.store.tombstones import Tombstones
 from service.store.unwritten import UnwrittenReads
 
@@ -51,7 +49,7 @@ def take_in_reads(database: Database, unwritten: UnwrittenReads) -> None:
 
 def check_vectors(connection: Connection, model: int, version: str) -> None:
     """Raises NotReady where crops have no vector of the model in use: an empty answer would look like a gallery."""
-    missing = crops_without_vector(connection, model)
+    missing = count_without_vector(connection, model)
     if missing:
         used = ", ".join(f"{name}@sha256:{sha256[:12]} ({count})" for name, sha256, count in models_in_use(connection))
         raise NotReady(
@@ -59,13 +57,3 @@ def check_vectors(connection: Connection, model: int, version: str) -> None:
             "Set REAPPEAR_MODEL_DIR to that model, or start with another database",
             code="MODEL_MISMATCH",
         )
-
-
-def load_galleries(connection: Connection, galleries: Galleries, model: int) -> None:
-    """Fill empty galleries with every vector of a model version."""
-    hold_still(connection)  # one moment for generation and vectors
-    galleries.clear()  # of a load that failed half way
-    generation = current_generation(connection)
-    for slab in all_vectors(connection, model, collection_ids(connection)):
-        galleries.of(slab.collection).load(slab.crops, slab.identities, slab.vectors)
-    galleries.generation = generation

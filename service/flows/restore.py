@@ -39,6 +39,7 @@ from service.flows.checking import check_pictures, check_rows, check_version, in
 from service.flows.reconcile import settle_files
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
+from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder
 from service.store.tombstones import TOMBSTONE_FILE, Tombstones
 
 SCRATCH = "restore.db"
@@ -129,6 +130,7 @@ def restore(
         settle_files(database, store, own)
         fail_point("after-publish-before-sweep")
         _sweep(database, store)
+        SnapshotFolder(data_dir / SNAPSHOT_FOLDER).sweep([])  # of the epoch before, which no start would use
         return database.read_now(_restored, erased)
 
 

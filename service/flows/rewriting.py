@@ -1,12 +1,15 @@
 """What removed rows leave in free pages and logs of the database is overwritten: the log of SQLite at once where nobody
-reads, all else by housekeeping, for the removals of a while together."""
+reads, all else by housekeeping, for the removals of a while together, and with them goes what snapshots of the index
+have of them."""
 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from service.db.engine import Database
+from service.flows.snapshots import Busy
 from service.flows.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -15,9 +18,13 @@ log = logging.getLogger(__name__)
 class Rewriting:
     """Knows whether something waits to be overwritten, and since when."""
 
-    def __init__(self, gather_s: float) -> None:
-        """Removals gather for `gather_s` before they are overwritten together; 0 does it with each."""
+    def __init__(
+        self, gather_s: float, forget: Callable[[Database, float], float | None] = lambda database, gather_s: None
+    ) -> None:
+        """Removals gather for `gather_s` before they are overwritten together; 0 does it with each. `forget` is how
+        `Snapshots` does its part."""
         self._gather_s = gather_s
+        self._forget = forget
         self._since: float | None = time.monotonic()  # what was removed before a crash
         self._asked = True
         self._removals = 0  # so that one during a rewrite is not taken for rewritten
@@ -37,6 +44,11 @@ class Rewriting:
         """For how long something has waited, in seconds."""
         since = self._since
         return 0.0 if since is None else time.monotonic() - since
+
+    @property
+    def due(self) -> bool:
+        """Whether something has waited for long enough."""
+        return not self.done and self.waiting_s >= self._gather_s
 
     def ask(self) -> None:
         """Rows were removed: overwrite what they left after the next transaction."""
@@ -59,14 +71,17 @@ class Rewriting:
         if database.dialect == "sqlite":
             self._asked = True
             await writer.write(lambda connection, changes: None)
-        elif self.waiting_s >= self._gather_s:
+        elif self.due:
             await asyncio.to_thread(self._rewrite, database)
 
     def _rewrite(self, database: Database) -> None:
         """Never raises: it comes after a commit, which it must not make look like a failure."""
         removals, all_of_it = self._removals, self.waiting_s >= self._gather_s
         try:
+            left = self._forget(database, self._gather_s) if all_of_it else None
             if database.rewrite(all_of_it=all_of_it) and all_of_it and self._removals == removals:
-                self._since = None
+                self._since = left
+        except Busy:
+            log.info("removed rows are overwritten once the snapshot is written")
         except Exception:
             log.exception("free pages and logs cannot be overwritten yet")

@@ -30,6 +30,8 @@ class Watch:
             ("reappear_outbox_pictures", "Removed pictures not yet unlinked", _waiting_pictures),
             ("reappear_rewrite_waiting_seconds", "How long removed rows have waited to be overwritten",
              lambda parts: parts.rewriting.waiting_s),
+            ("reappear_snapshot_age_seconds", "Age of the newest snapshot of the index; NaN where there is none",
+             lambda parts: parts.snapshots.age_s),
         ]  # fmt: skip
         for name, meaning, read in gauges:
             telemetry.watch(name, meaning, partial(self._read, read))

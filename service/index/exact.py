@@ -25,6 +25,7 @@ import faiss
 FAISS_VERSION: str = faiss.__version__
 FAISS_BUILD = f"{FAISS_VERSION}, {faiss.get_compile_options().strip()}"
 
+KIND = "exact float32"  # whose pieces it takes
 BLOCK_ROWS = 65_536
 SPARE = 16  # candidates beyond k, so that ties at the edge are usually settled in one round
 MARGIN = 1e-5  # bound on float32 rounding of an inner product of unit vectors (512-d: about 2e-6 seen)

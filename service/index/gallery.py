@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from service.domain import Change, CropIds, VectorIndex
+from service.domain import Change, CropIds, Piece, VectorIndex
 
 
 class Gallery:
@@ -38,14 +38,15 @@ class Gallery:
         ids = np.array([change.crop for change in added], np.int64)
         self.vectors.add(ids, np.stack([change.vector for change in added if change.vector is not None]))
 
-    def load(
-        self, crops: CropIds, identities: CropIds, vectors: "np.ndarray[tuple[int, int], np.dtype[np.float32]]"
-    ) -> None:
-        """Take many crops at once, as read from SQL at start: (n,), (n,), (n, dim)."""
-        for crop, identity in zip(crops.tolist(), identities.tolist(), strict=True):
-            self._owner[crop] = identity
-            self._crops.setdefault(identity, {})[crop] = None
-        self.vectors.add(crops, vectors)
+    def own(self, crops: CropIds, identities: CropIds) -> None:
+        """Take the owners of many crops at once, as read at start, before or after their vectors: (n,), (n,)."""
+        order = np.lexsort((crops, identities))
+        members, owners = crops[order].tolist(), identities[order]
+        self._owner.update(zip(members, owners.tolist(), strict=True))
+        starts = np.flatnonzero(np.diff(owners, prepend=owners[:1] - 1))
+        ends = np.append(starts, len(members))[1:]
+        for identity, start, end in zip(owners[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
+            self._crops[identity] = dict.fromkeys(members[start:end])
 
     def remove(self, crops: Iterable[int]) -> None:
         """Forget crops; unknown ones are ignored."""
@@ -87,6 +88,10 @@ class Galleries:
     def __len__(self) -> int:
         """How many crops are indexed, in all collections."""
         return sum(len(gallery.vectors) for gallery in list(self._by_collection.values()))
+
+    def cut(self) -> dict[int, list[Piece]]:
+        """The vectors of every collection, as of `generation`. Cheap; by the one writer, between two changes."""
+        return {collection: gallery.vectors.cut() for collection, gallery in sorted(self._by_collection.items())}
 
     @property
     def vector_bytes(self) -> int:

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from service import app
 from service.config import Settings
 from service.errors import DatabaseRefused, NotReady
+from service.flows.loading import load_galleries
 from service.flows.readiness import Readiness
-from service.flows.reconcile import load_galleries
 from tests.api.holdings import PATIENCE_S, wait_for
 from tests.pictures import jpeg
 
