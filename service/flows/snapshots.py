@@ -182,7 +182,7 @@ class Snapshots:
             self._busy.release()
 
     def _write(self, cut: _Cut, go_on: Callable[[], bool]) -> None:
-        """Never raises but what a fail point does."""
+        """Never raises: nothing waits for a snapshot."""
         with self._busy:
             began = time.monotonic()
             self._due_at = began + self._every_s
@@ -194,6 +194,8 @@ class Snapshots:
                 log.info("a snapshot of the index was abandoned")
             except (OSError, FileRefused) as error:
                 log.error("no snapshot of the index can be written, so a start takes longer: %s", error)
+            except Exception:
+                log.exception("no snapshot of the index can be written")
             else:
                 took_s = round(time.monotonic() - began, 3)
                 log.info("wrote a snapshot", extra={"generation": snapshot.stamp.generation, "seconds": took_s})

@@ -39,7 +39,7 @@ class Gallery:
         self.vectors.add(ids, np.stack([change.vector for change in added if change.vector is not None]))
 
     def own(self, crops: CropIds, identities: CropIds) -> None:
-        """Take the owners of many crops at once, as read at start, before or after their vectors: (n,), (n,)."""
+        """Take the owners of all crops at once, as read at start, apart from their vectors: (n,), (n,)."""
         order = np.lexsort((crops, identities))
         members, owners = crops[order].tolist(), identities[order]
         self._owner.update(zip(members, owners.tolist(), strict=True))

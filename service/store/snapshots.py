@@ -99,8 +99,8 @@ class SnapshotFolder:
     def read(self, number: int) -> Snapshot:
         """A manifest whose files are all there, as long as they must be. Raises SnapshotRefused."""
         try:
-            body, _, digest = (self._folder / _manifest(number)).read_bytes().strip().rpartition(b"\n")
-            if hashlib.sha256(body).hexdigest() != digest.decode("ascii", "replace"):
+            body, _, rest = (self._folder / _manifest(number)).read_bytes().partition(b"\n")
+            if rest != _sum(body):
                 raise SnapshotRefused("its manifest is damaged")
             content = orjson.loads(body)
             if content["format"] != FORMAT:
@@ -218,7 +218,11 @@ def _formatted(snapshot: Snapshot) -> bytes:
         **asdict(snapshot.stamp), "collections": files,
     }  # fmt: skip
     body = orjson.dumps(content)
-    return body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n"
+    return body + b"\n" + _sum(body)
+
+
+def _sum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode() + b"\n"
 
 
 def _parsed(content: Mapping[str, Any]) -> Snapshot:

@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 SERVICE = ROOT / "service"
 COMMANDS = {
+    "flows/loading.py": "tests/crash/test_snapshots.py",
     "flows/restore.py": "tests/backup/test_killed.py",
     "flows/remove.py": "tests/crash/test_emptying.py",
     "flows/rotation.py": "tests/command/test_rotate.py",

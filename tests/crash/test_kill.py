@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tests.server import Server
 KILLS = int(os.environ.get("REAPPEAR_TEST_KILLS") or 20) // 2  # on each of two databases
 SECONDS_A_KILL = 15  # on a busy machine; it takes 2
 CLIENTS = 6
+OFTEN = "0.001"  # minutes between snapshots of the index
 SAMPLE = 25  # crops that are searched for after each kill; after the last one all are
 
 
@@ -25,7 +27,7 @@ SAMPLE = 25  # crops that are searched for after each kill; after the last one a
 def test_no_kill_loses_doubles_or_brings_back_what_was_acknowledged(
     database_url: str, tmp_path: Path, chance: random.Random
 ) -> None:
-    server, oracle = Server(tmp_path / "data", database_url), Oracle()
+    server, oracle = Server(tmp_path / "data", database_url, REAPPEAR_SNAPSHOT_MINUTES=OFTEN), Oracle()
     try:
         _kill_again_and_again(server, oracle, database_url, chance)
     finally:
@@ -35,6 +37,8 @@ def test_no_kill_loses_doubles_or_brings_back_what_was_acknowledged(
     assert count["enrolments done"] > 5 * KILLS
     assert count["removals done"] > KILLS
     assert count["enrolments unanswered"] > 0, "the kills hit nobody"
+    assert '"from_snapshot":0,' in server.log.read_text()
+    assert re.search(r'"from_snapshot":[1-9]', server.log.read_text()), "no start ever used a snapshot"
 
 
 def _kill_again_and_again(server: Server, oracle: Oracle, database_url: str, chance: random.Random) -> None:

@@ -56,7 +56,8 @@ def run_crowd(folder: Path, chance: random.Random, *turns_s: float, module: tupl
     disk = folder / "disk"
     disk.mkdir()
     watched = FaultyDisk(disk, folder)
-    server, oracle = Server(disk / "data", database_in(disk / "data"), **watched.environment), Oracle()
+    often = {"REAPPEAR_SNAPSHOT_MINUTES": "0.001"}
+    server, oracle = Server(disk / "data", database_in(disk / "data"), **watched.environment, **often), Oracle()
     try:
         for turn, turn_s in enumerate(turns_s):
             if turn:

@@ -109,10 +109,9 @@ def test_loading_what_is_left_is_like_applying_the_whole_log(history: _History) 
     galleries = _galleries()
     for collection, owners in history.owners.items():
         crops = np.array(sorted(owners), np.int64)
+        galleries.of(collection).own(crops, np.array([owners[crop] for crop in crops.tolist()], np.int64))
         for part in np.array_split(crops, 3):
             if len(part):
-                identities = np.array([owners[crop] for crop in part.tolist()], np.int64)
-                galleries.of(collection).own(part, identities)
                 galleries.of(collection).vectors.add(part, np.stack([_vector(crop) for crop in part.tolist()]))
     galleries.generation = len(history.changes)
     _check(galleries, history)
