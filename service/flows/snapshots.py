@@ -145,8 +145,9 @@ class Snapshots:
             raise
 
     async def refresh(self, database: Database, writer: Writer) -> None:
-        """Write a snapshot where one holds a removed crop, so that `forget` leaves one behind."""
-        if await asyncio.to_thread(database.read_now, self._hold_removed):
+        """Write a snapshot where the newest has a removed crop in it, so that `forget` leaves one behind."""
+        holding = await asyncio.to_thread(database.read_now, self._holding)
+        if holding and holding[0] is self._kept[0]:
             await self.write(writer)
 
     def write_last(self, database: Database, within_s: float) -> None:
@@ -215,9 +216,6 @@ class Snapshots:
     def _holding(self, connection: Connection) -> list[_Kept]:
         """Those that have a removed crop in them: one of generation g has none that was removed up to g."""
         return [one for one in self._kept if removes_after(connection, one.snapshot.stamp.generation)]
-
-    def _hold_removed(self, connection: Connection) -> bool:
-        return bool(self._holding(connection))
 
     def _keep_only(self, keep: list[_Kept]) -> None:
         """Raises OSError; then it knows of all that were there."""
