@@ -247,8 +247,8 @@ class RemovedCounts(BaseModel):
 
 class Removed(BaseModel):
     """The receipt of a removal. What is removed is out of rows, vectors, pictures and index, as of `generation`.
-    `rewritten` is true where free pages and logs of the database are overwritten too; else that is done by
-    `rewritten_by`."""
+    `rewritten` is true where free pages and logs of the database are overwritten too, and no snapshot of the index
+    has the vectors any more; else that is done by `rewritten_by`."""
 
     model_config = _example(
         {
