@@ -19,7 +19,7 @@ from models.data.sample import Sample
 from models.errors import Refused
 from models.evaluation.distances import unit
 from models.evaluation.exam import Files
-from models.evaluation.graphs import first_line, open_graph
+from models.evaluation.graphs import count_cores, first_line, open_graph
 from models.evaluation.histogram import SIZE, describe_colours
 from models.evaluation.metrics import Classification, classify
 from models.network import Extractor
@@ -74,10 +74,11 @@ def read(height: int, width: int, images: Images, batch: int, workers: int) -> I
     return stream(Blocks(images, height, width, batch), workers)
 
 
-def open_model(place: str, device: Device = "cpu", provider: str = "cpu", threads: int = 2) -> Model:
+def open_model(place: str, device: Device = "cpu", provider: str = "cpu", threads: int | None = None) -> Model:
     """The network of a run's folder (PyTorch, on `device`), of an exported folder or .onnx file (ONNX Runtime, on
-    `provider`), or the histogram. Raises Refused where there is none, or where it cannot run there."""
-    path = Path(place)
+    `provider`), or the histogram; with a thread for each core of the CPU unless told. Raises Refused where there is
+    none, or where it cannot run there."""
+    path, threads = Path(place), threads or count_cores()
     if place == HISTOGRAM:
         return Model(HISTOGRAM, *SIZE, lambda crops: describe_colours(list(crops)))
     if path.suffix == ".onnx":
