@@ -4,7 +4,6 @@ The more people are enrolled, the nearer the nearest of them is to a stranger, s
 """
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -19,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
+from tqdm import tqdm, trange
 
 from models.errors import Refused
 from models.evaluation.distances import row_blocks
@@ -139,13 +138,18 @@ def search_galleries(crowd: Crowd, size: int) -> tuple[Searches, Doubles]:
     People who do not fill a last gallery are left out.
     """
     found, wrong = [], []
-    for start in range(0, len(crowd.mates) - size + 1, size):
-        people = np.arange(start, start + size)
-        for rows, near in nearest_people(crowd.mates[people], crowd.enrolled[people]):
-            own = near[np.arange(len(near)), np.arange(rows.start, rows.stop)].copy()
-            near[np.arange(len(near)), np.arange(rows.start, rows.stop)] = np.inf
-            found.append(Searches(people[rows], own, near.min(axis=1)))
-        wrong += [near.min(axis=1) for _, near in nearest_people(crowd.strangers[people], crowd.enrolled[people])]
+    starts = range(0, len(crowd.mates) - size + 1, size)
+    with tqdm(total=2 * size * len(starts), desc=f"searching galleries of {size:,}", disable=None, leave=False) as bar:
+        for start in starts:
+            people = np.arange(start, start + size)
+            for rows, near in nearest_people(crowd.mates[people], crowd.enrolled[people]):
+                own = near[np.arange(len(near)), np.arange(rows.start, rows.stop)].copy()
+                near[np.arange(len(near)), np.arange(rows.start, rows.stop)] = np.inf
+                found.append(Searches(people[rows], own, near.min(axis=1)))
+                bar.update(len(near))
+            for _, near in nearest_people(crowd.strangers[people], crowd.enrolled[people]):
+                wrong.append(near.min(axis=1))
+                bar.update(len(near))
     return join(found), np.concatenate(wrong)
 
 
@@ -162,7 +166,7 @@ def measure(mates: Searches, strangers: Doubles, gallery: int, fpir: float, seed
     similarity, tpir = at_fpir(np.sort(strangers), mates.own, mates.other, fpir)
     rng = np.random.default_rng(seed)
     again = np.empty((REPLICATES, 2))
-    for k in range(REPLICATES):
+    for k in trange(REPLICATES, desc="drawing strangers again", disable=None, leave=False):
         some = rng.integers(len(mates.own), size=len(mates.own))
         others = np.sort(strangers[rng.integers(len(strangers), size=len(strangers))])
         again[k] = at_fpir(others, mates.own[some], mates.other[some], fpir)
@@ -195,6 +199,7 @@ def thresholds(
     fpir: Annotated[list[float] | None, typer.Option(min=0, max=1, help="Share of strangers; several times.")] = None,
     device: Annotated[str, typer.Option(help="Of a run's network: cpu or cuda.")] = "cpu",
     provider: Annotated[str, typer.Option(help="Of an ONNX network: cpu or cuda.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the network on the CPU. Default: one a core.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that render; 0: none beside this.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here.")] = None,
@@ -210,7 +215,7 @@ def thresholds(
     check_places(json_file)
     sizes, rates = gallery or [100, 1_000, 10_000], fpir or [0.01, 0.001]
     check_sizes(people, sizes, rates)
-    network = open_model(model, "cuda" if device == "cuda" else "cpu", provider, os.cpu_count() or 1)
+    network = open_model(model, "cuda" if device == "cuda" else "cpu", provider, threads)
     found = make_thresholds(draw_crowd(network, style_of(style), people, workers), sizes, rates, seed)
     table = Table("enrolled", "FPIR", "threshold", "95 % interval", "TPIR", "95 % interval", title=network.name)
     for one in found:
