@@ -8,7 +8,6 @@ import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +24,7 @@ from models.evaluation.distances import row_blocks
 from models.evaluation.exam import style_of
 from models.evaluation.features import Model, open_model
 from models.evaluation.metrics import Distances, Doubles
-from models.evaluation.open_set import Searches, accept, join
+from models.evaluation.open_set import LEAST, Searches, join, set_threshold
 from models.files import check_places, write_whole
 from models.people.crowd import draw_pictures
 from models.people.style import Style
@@ -34,7 +33,6 @@ from service.images.preprocess import resize
 THRESHOLD_SEED = 700_000  # training and evaluation draw their people from other seeds
 SITE = 100  # people enrolled, and strangers, who pass the same three cameras
 CAMERAS = 3  # of a site: queries come from the first, enrolled crops from the others
-LEAST = 10  # strangers above a threshold, below which a rate is a guess (facts of calibration: off by up to ×16)
 REPLICATES = 1_000  # of the bootstrap
 CONFIDENCE = 0.95
 
@@ -177,18 +175,8 @@ def measure(mates: Searches, strangers: Doubles, gallery: int, fpir: float, seed
 
 def at_fpir(strangers: Distances, own: Distances, other: Distances, fpir: float) -> tuple[float, float]:
     """The similarity that at most the share `fpir` of strangers reach, and the TPIR there; strangers ascending."""
-    similarity = just_above(1 - accept(strangers, len(strangers), fpir))
+    similarity = set_threshold(strangers, fpir)
     return similarity, float(((1 - own >= similarity) & (own < other)).mean())
-
-
-def just_above(similarity: float) -> float:
-    """The next multiple of 0.0001: who is as alike as this does not reach it.
-
-    >>> just_above(0.73), just_above(0.73001)
-    (0.7301, 0.7301)
-    """
-    rounded = round(ceil(similarity * 1e4) / 1e4, 4)
-    return rounded if rounded > similarity else round(rounded + 1e-4, 4)
 
 
 def thresholds(
