@@ -4,24 +4,55 @@ Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command 
 reason, 130 stopped and saved.
 """
 
+import ast
+import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
-from models.data.command import check_data
 from models.errors import Refused
-from models.evaluation.card import card
-from models.evaluation.command import evaluate
-from models.evaluation.thresholds import thresholds
-from models.exporting.bring import bring
-from models.exporting.export import export
-from models.people.command import people
-from models.training.finder import find_command
-from models.training.report import report_command
-from models.training.train import train_command
-from models.training.tune import tune_command
+
+COMMANDS = {  # where each stands: only that is imported which the command needs, since PyTorch alone takes seconds
+    "people": "models.people.command:people",
+    "check-data": "models.data.command:check_data",
+    "find-rate": "models.training.finder:find_command",
+    "train": "models.training.train:train_command",
+    "tune": "models.training.tune:tune_command",
+    "report": "models.training.report:report_command",
+    "evaluate": "models.evaluation.command:evaluate",
+    "thresholds": "models.evaluation.thresholds:thresholds",
+    "export": "models.exporting.export:export",
+    "import": "models.exporting.bring:bring",
+    "card": "models.evaluation.card:card",
+}
+
+
+class Later(TyperCommand):
+    """A command known by its name and help; its module is imported when it is run or asked for its own help."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """The context of the command itself, which is then invoked in place of this one."""
+        module, _, function = COMMANDS[str(self.name)].partition(":")
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone.command(self.name)(getattr(import_module(module), function))
+        return typer.main.get_command(alone).make_context(*arguments, **options)
+
+
+def describe(place: str) -> str:
+    """The docstring of a command, read without importing it."""
+    module, _, function = place.partition(":")
+    file = Path(__file__).parents[1].joinpath(*module.split(".")).with_suffix(".py")
+    found = [node for node in ast.parse(file.read_text("utf-8")).body if getattr(node, "name", "") == function]
+    return ast.get_docstring(found[0]) or ""  # type: ignore[arg-type]  # a function
+
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when PyTorch is imported; 0022 has what spinning costs
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -31,17 +62,8 @@ def models() -> None:
     """The extractor: draw people, train, evaluate, export, or bring one from outside."""
 
 
-app.command()(people)
-app.command("check-data")(check_data)
-app.command("find-rate")(find_command)
-app.command("train")(train_command)
-app.command("tune")(tune_command)
-app.command("report")(report_command)
-app.command("evaluate")(evaluate)
-app.command("thresholds")(thresholds)
-app.command("export")(export)
-app.command("import")(bring)
-app.command("card")(card)
+for name, place in COMMANDS.items():
+    app.command(name, cls=Later, help=describe(place))(lambda: None)
 
 
 def one_line(command: Callable[[], None]) -> None:

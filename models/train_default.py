@@ -13,7 +13,7 @@ from pathlib import Path
 
 from models.__main__ import app, one_line
 from models.evaluation.evaluate import IDENTITIES, shared_data
-from models.evaluation.thresholds import LEAST
+from models.evaluation.open_set import LEAST
 from models.exporting.rendered import fpirs_for
 from models.people.style import HELD_OUT, STREET
 

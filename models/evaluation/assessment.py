@@ -12,6 +12,7 @@ from models.errors import Refused
 from models.evaluation.distances import nearest
 from models.evaluation.metrics import JUNK, Distances, Ints, Mask, Rankings, Scores, join, rank, rank_between, summarise
 from models.evaluation.open_set import (
+    LEAST,
     Identification,
     Pairs,
     Point,
@@ -28,7 +29,6 @@ FPRS = (1e-4, 1e-3, 1e-2)
 CURVE = tuple(float(f"{10 ** (-k / 4):.3g}") for k in range(8, 25))  # the ROC from 1e-2 to 1e-6, four points a decade
 FPIRS = (0.1, 0.01, 0.001)
 GALLERIES = 10  # drawn for open-set identification
-LEAST = 10  # strangers above a threshold, for its rate to be more than a guess
 SHOWN = 10  # of a ranking that are kept for pictures
 
 

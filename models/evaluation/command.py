@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import shlex
 import sys
 import time
@@ -96,6 +95,7 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="Of a run's network: cpu or cuda.")] = "cpu",
     provider: Annotated[str, typer.Option(help="Of an ONNX network: cpu or cuda.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the network on the CPU. Default: one a core.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures; 0: none beside this.")] = 2,
     ranked: Annotated[Path | None, typer.Option(help="Write the best and worst ranked lists here, as PNG.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write every figure here.")] = None,
@@ -115,7 +115,7 @@ def evaluate(
     check_places(json_file, csv_file, ranked)
     start = time.monotonic()
     run = Path(model) if (Path(model) / "run.json").exists() else None
-    network = open_model(model, as_device(device), provider, os.cpu_count() or 1)
+    network = open_model(model, as_device(device), provider, threads)
     exam = read_exam_of(
         run, data, layout, pattern=pattern, share=hold_out, seed=None if hold_out is None else seed,
         identities=identities, anyway=anyway,

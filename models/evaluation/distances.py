@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 Vectors = NDArray[np.floating]
 Distances = NDArray[np.floating]
@@ -25,9 +26,18 @@ def row_blocks(rows: int, columns: int, block: int = BLOCK) -> Iterator[slice]:
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
+def shown_blocks(what: str, rows: int, columns: int, block: int = BLOCK) -> Iterator[slice]:
+    """The slices of `row_blocks` with a progress bar, which counts rows."""
+    with tqdm(total=rows, desc=what, disable=None, leave=False) as bar:
+        for part in row_blocks(rows, columns, block):
+            yield part
+            bar.update(part.stop - part.start)
+
+
 def cosine_blocks(queries: Vectors, gallery: Vectors, block: int = BLOCK) -> Iterator[Distances]:
-    """Cosine distances 1 − q·g of unit vectors (queries, dim) and (gallery, dim), in blocks of consecutive queries."""
-    for rows in row_blocks(len(queries), len(gallery), block):
+    """Cosine distances 1 − q·g of unit vectors (queries, dim) and (gallery, dim), in blocks of consecutive queries,
+    with a progress bar over what is done with them."""
+    for rows in shown_blocks("ranking", len(queries), len(gallery), block):
         distances = queries[rows] @ gallery.T
         np.subtract(1, distances, out=distances)
         yield distances

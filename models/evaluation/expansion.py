@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 
 from models.errors import Refused
-from models.evaluation.distances import BLOCK, Indexes, Vectors, nearest, row_blocks, unit
+from models.evaluation.distances import BLOCK, Indexes, Vectors, nearest, shown_blocks, unit
 
 Binary = Literal["sign", "round"]
 
@@ -38,7 +38,7 @@ def towards_neighbours(vectors: Vectors, others: Vectors, k: int, alpha: float, 
         raise Refused(f"expansion with k = {k} and alpha = {alpha} cannot be done; neither may be negative")
     moved = np.empty_like(vectors)
     k = min(k, len(others) - bool((own >= 0).any()))
-    for rows in row_blocks(len(vectors), len(others), block):
+    for rows in shown_blocks("asking neighbours", len(vectors), len(others), block):
         distances = 1 - vectors[rows] @ others.T
         itself = np.flatnonzero(own[rows] >= 0)
         distances[itself, own[rows][itself]] = np.inf

@@ -16,10 +16,10 @@ from tqdm import tqdm
 from models.data.images import Images
 from models.data.loader import Blocks, stream
 from models.data.sample import Sample
-from models.errors import Refused
+from models.errors import NotFinite, Refused
 from models.evaluation.distances import unit
 from models.evaluation.exam import Files
-from models.evaluation.graphs import first_line, open_graph
+from models.evaluation.graphs import count_cores, first_line, open_graph
 from models.evaluation.histogram import SIZE, describe_colours
 from models.evaluation.metrics import Classification, classify
 from models.network import Extractor
@@ -48,8 +48,8 @@ class Model:
 def extract(model: Model, images: Images, *, flip: bool = False, batch: int = BATCH, workers: int = 0) -> Vectors:
     """Unit vectors (n, dim) of pictures; with `flip` the mean of each and its mirror image (Luo et al., CVPRW 2019).
 
-    `workers` processes read ahead; 0 reads in between. Raises Refused for a picture that cannot be read and for a
-    vector that is not finite.
+    `workers` processes read ahead; 0 reads in between. Raises Refused for a picture that cannot be read, NotFinite for
+    a vector with NaN or infinity.
     """
     if not len(images):
         raise Refused("there is no picture to describe; check the folder and its layout")
@@ -60,7 +60,7 @@ def extract(model: Model, images: Images, *, flip: bool = False, batch: int = BA
             if flip:
                 found = unit(found + unit(model.run(np.ascontiguousarray(crops[:, :, ::-1]))))
             if not np.isfinite(found).all():
-                raise Refused(f"{model.name} gives vectors that are not finite; train or export it again")
+                raise NotFinite(f"{model.name} gives vectors that are not finite; train or export it again")
             if not start:
                 vectors = np.empty((len(images), found.shape[1]), np.float32)
             vectors[start : start + len(found)] = found
@@ -74,10 +74,11 @@ def read(height: int, width: int, images: Images, batch: int, workers: int) -> I
     return stream(Blocks(images, height, width, batch), workers)
 
 
-def open_model(place: str, device: Device = "cpu", provider: str = "cpu", threads: int = 2) -> Model:
+def open_model(place: str, device: Device = "cpu", provider: str = "cpu", threads: int | None = None) -> Model:
     """The network of a run's folder (PyTorch, on `device`), of an exported folder or .onnx file (ONNX Runtime, on
-    `provider`), or the histogram. Raises Refused where there is none, or where it cannot run there."""
-    path = Path(place)
+    `provider`), or the histogram; with a thread for each core of the CPU unless told. Raises Refused where there is
+    none, or where it cannot run there."""
+    path, threads = Path(place), threads or count_cores()
     if place == HISTOGRAM:
         return Model(HISTOGRAM, *SIZE, lambda crops: describe_colours(list(crops)))
     if path.suffix == ".onnx":
@@ -91,18 +92,19 @@ def open_model(place: str, device: Device = "cpu", provider: str = "cpu", thread
         return Model(model.manifest.version, *size, model.run, model.manifest.sha256)
     if (path / "run.json").exists():
         torch.set_num_threads(threads)
-        return model_of(load_run(path), f"run {path.name}", device)
+        network = load_run(path)
+        return model_of(network, f"run {path.name}", device, digest_network(network))
     raise Refused(
         f"{place} is not a model; give the folder of a run (run.json), an exported folder (manifest.json), "
         f"a file that ends in .onnx, or the word {HISTOGRAM}"
     )
 
 
-def model_of(network: Extractor, name: str, device: Device = "cpu") -> Model:
-    """A network in PyTorch. Raises Refused when there is no such device."""
+def model_of(network: Extractor, name: str, device: Device = "cpu", checksum: str = "") -> Model:
+    """A network in PyTorch, in evaluation mode. Raises Refused when there is no such device."""
     if device == "cuda" and not torch.cuda.is_available():
         raise Refused("PyTorch sees no CUDA device; check the driver, or give --device cpu")
-    checksum, network = digest_network(network), network.eval().to(device)
+    network = network.eval().to(device)
 
     def run(crops: NDArray[np.uint8]) -> Vectors:
         with torch.inference_mode():

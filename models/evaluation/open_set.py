@@ -3,6 +3,7 @@ may be a stranger (Grother et al., NIST IR 8271). Pure functions of distances an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from models.evaluation.metrics import JUNK, Distances, Ints, Mask
 
 LARGEST_FPR = 0.01  # the ROC is exact up to here; more would keep every pair in memory
+LEAST = 10  # negatives above a threshold, below which its rate is a guess (facts of calibration: off by up to ×16)
 SLACK = 1.3  # times as many distances as are kept may wait before they are sifted
 
 
@@ -34,6 +36,35 @@ def accept(negatives: Distances, count: int, rate: float) -> float:
     if not allowed:
         return float("nan")
     return float(negatives[allowed]) if allowed < len(negatives) else float("inf")
+
+
+def set_threshold(strangers: Distances, fpir: float) -> float:
+    """The smallest similarity, in steps of 0.0001, that at most the share `fpir` of strangers reach; strangers (n,)
+    ascending, each the distance of one stranger's nearest candidate. Above 1 where even equal vectors are too many.
+
+    >>> set_threshold(np.array([0.27, 0.4, 0.5, 0.6]), 0.25), set_threshold(np.array([0.0, 0.0, 0.5, 0.6]), 0.25)
+    (0.6001, 1.0001)
+    """
+    return just_above(1 - accept(strangers, len(strangers), fpir))
+
+
+def just_above(similarity: float) -> float:
+    """The next multiple of 0.0001: who is as alike as this does not reach it.
+
+    >>> just_above(0.73), just_above(0.73001)
+    (0.7301, 0.7301)
+    """
+    rounded = round_up(similarity)
+    return rounded if rounded > similarity else round(rounded + 1e-4, 4)
+
+
+def round_up(similarity: float) -> float:
+    """To four digits, never down, which would let more strangers pass.
+
+    >>> round_up(0.73), round_up(0.73001)
+    (0.73, 0.7301)
+    """
+    return round(ceil(round(similarity * 1e4, 6)) / 1e4, 4)
 
 
 class Pairs:

@@ -9,10 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from tqdm import tqdm
 
 from models.errors import Refused
-from models.evaluation.distances import BLOCK, Distances, Indexes, Vectors, nearest, row_blocks
+from models.evaluation.distances import BLOCK, Distances, Indexes, Vectors, nearest, row_blocks, shown_blocks
 from models.evaluation.metrics import Doubles, Ints
 
 Sparse: TypeAlias = "sparse.csr_array"
@@ -54,7 +53,7 @@ def find_neighbours(vectors: Vectors, k1: int, block: int) -> tuple[Indexes, Dou
     """Each crop and its k1 nearest (n, k1 + 1), itself first, and the largest distance of each (n,)."""
     count = len(vectors)
     near, farthest = np.empty((count, min(k1 + 1, count)), np.int64), np.empty(count)
-    for rows in tqdm(list(row_blocks(count, count, block)), desc="finding neighbours", disable=None, leave=False):
+    for rows in shown_blocks("finding neighbours", count, count, block):
         distances = 1 - vectors[rows] @ vectors.T
         farthest[rows] = distances.max(axis=1)
         distances[np.arange(len(distances)), np.arange(rows.start, rows.stop)] = -np.inf  # first even among copies
@@ -77,7 +76,7 @@ def encode(vectors: Vectors, near: Indexes, farthest: Doubles, k1: int) -> Spars
     wide, narrow = mutual(near), mutual(near[:, : int(np.around(k1 / 2)) + 1])
     narrow_size = narrow.sum(axis=1)
     widened = []
-    for rows in row_blocks(len(near), near.shape[1] ** 2, GATHERED):
+    for rows in shown_blocks("sharing neighbours", len(near), near.shape[1] ** 2, GATHERED):
         mine = wide[rows]
         shared = sparse.csr_array(mine.multiply(mine @ narrow.T)).tocoo()  # how many they share, for neighbours only
         taken = 3 * shared.data > 2 * narrow_size[shared.col]  # more than two thirds, in whole numbers
@@ -110,7 +109,7 @@ def compare(
     """Blocks of the final distance: weight · original + (1 − weight) · Jaccard."""
     columns = sparse.csc_array(encoded[gallery])
     shelf = vectors[gallery]
-    for rows in row_blocks(len(queries), len(gallery), block):
+    for rows in shown_blocks("re-ranking", len(queries), len(gallery), block):
         chosen = queries[rows]
         original = (1 - vectors[chosen] @ shelf.T) / farthest[chosen, None]
         shared = np.stack([overlap(encoded, int(query), columns) for query in chosen])

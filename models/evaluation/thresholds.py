@@ -4,12 +4,10 @@ The more people are enrolled, the nearer the nearest of them is to a stranger, s
 """
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
 from pathlib import Path
 from typing import Annotated
 
@@ -19,14 +17,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
+from tqdm import tqdm, trange
 
 from models.errors import Refused
 from models.evaluation.distances import row_blocks
 from models.evaluation.exam import style_of
 from models.evaluation.features import Model, open_model
 from models.evaluation.metrics import Distances, Doubles
-from models.evaluation.open_set import Searches, accept, join
+from models.evaluation.open_set import LEAST, Searches, join, set_threshold
 from models.files import check_places, write_whole
 from models.people.crowd import draw_pictures
 from models.people.style import Style
@@ -35,7 +33,6 @@ from service.images.preprocess import resize
 THRESHOLD_SEED = 700_000  # training and evaluation draw their people from other seeds
 SITE = 100  # people enrolled, and strangers, who pass the same three cameras
 CAMERAS = 3  # of a site: queries come from the first, enrolled crops from the others
-LEAST = 10  # strangers above a threshold, below which a rate is a guess (facts of calibration: off by up to ×16)
 REPLICATES = 1_000  # of the bootstrap
 CONFIDENCE = 0.95
 
@@ -139,13 +136,18 @@ def search_galleries(crowd: Crowd, size: int) -> tuple[Searches, Doubles]:
     People who do not fill a last gallery are left out.
     """
     found, wrong = [], []
-    for start in range(0, len(crowd.mates) - size + 1, size):
-        people = np.arange(start, start + size)
-        for rows, near in nearest_people(crowd.mates[people], crowd.enrolled[people]):
-            own = near[np.arange(len(near)), np.arange(rows.start, rows.stop)].copy()
-            near[np.arange(len(near)), np.arange(rows.start, rows.stop)] = np.inf
-            found.append(Searches(people[rows], own, near.min(axis=1)))
-        wrong += [near.min(axis=1) for _, near in nearest_people(crowd.strangers[people], crowd.enrolled[people])]
+    starts = range(0, len(crowd.mates) - size + 1, size)
+    with tqdm(total=2 * size * len(starts), desc=f"searching galleries of {size:,}", disable=None, leave=False) as bar:
+        for start in starts:
+            people = np.arange(start, start + size)
+            for rows, near in nearest_people(crowd.mates[people], crowd.enrolled[people]):
+                own = near[np.arange(len(near)), np.arange(rows.start, rows.stop)].copy()
+                near[np.arange(len(near)), np.arange(rows.start, rows.stop)] = np.inf
+                found.append(Searches(people[rows], own, near.min(axis=1)))
+                bar.update(len(near))
+            for _, near in nearest_people(crowd.strangers[people], crowd.enrolled[people]):
+                wrong.append(near.min(axis=1))
+                bar.update(len(near))
     return join(found), np.concatenate(wrong)
 
 
@@ -162,7 +164,7 @@ def measure(mates: Searches, strangers: Doubles, gallery: int, fpir: float, seed
     similarity, tpir = at_fpir(np.sort(strangers), mates.own, mates.other, fpir)
     rng = np.random.default_rng(seed)
     again = np.empty((REPLICATES, 2))
-    for k in range(REPLICATES):
+    for k in trange(REPLICATES, desc="drawing strangers again", disable=None, leave=False):
         some = rng.integers(len(mates.own), size=len(mates.own))
         others = np.sort(strangers[rng.integers(len(strangers), size=len(strangers))])
         again[k] = at_fpir(others, mates.own[some], mates.other[some], fpir)
@@ -173,18 +175,8 @@ def measure(mates: Searches, strangers: Doubles, gallery: int, fpir: float, seed
 
 def at_fpir(strangers: Distances, own: Distances, other: Distances, fpir: float) -> tuple[float, float]:
     """The similarity that at most the share `fpir` of strangers reach, and the TPIR there; strangers ascending."""
-    similarity = just_above(1 - accept(strangers, len(strangers), fpir))
+    similarity = set_threshold(strangers, fpir)
     return similarity, float(((1 - own >= similarity) & (own < other)).mean())
-
-
-def just_above(similarity: float) -> float:
-    """The next multiple of 0.0001: who is as alike as this does not reach it.
-
-    >>> just_above(0.73), just_above(0.73001)
-    (0.7301, 0.7301)
-    """
-    rounded = round(ceil(similarity * 1e4) / 1e4, 4)
-    return rounded if rounded > similarity else round(rounded + 1e-4, 4)
 
 
 def thresholds(
@@ -195,6 +187,7 @@ def thresholds(
     fpir: Annotated[list[float] | None, typer.Option(min=0, max=1, help="Share of strangers; several times.")] = None,
     device: Annotated[str, typer.Option(help="Of a run's network: cpu or cuda.")] = "cpu",
     provider: Annotated[str, typer.Option(help="Of an ONNX network: cpu or cuda.")] = "cpu",
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the network on the CPU. Default: one a core.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that render; 0: none beside this.")] = 2,
     seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap.")] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the table here.")] = None,
@@ -210,7 +203,7 @@ def thresholds(
     check_places(json_file)
     sizes, rates = gallery or [100, 1_000, 10_000], fpir or [0.01, 0.001]
     check_sizes(people, sizes, rates)
-    network = open_model(model, "cuda" if device == "cuda" else "cpu", provider, os.cpu_count() or 1)
+    network = open_model(model, "cuda" if device == "cuda" else "cpu", provider, threads)
     found = make_thresholds(draw_crowd(network, style_of(style), people, workers), sizes, rates, seed)
     table = Table("enrolled", "FPIR", "threshold", "95 % interval", "TPIR", "95 % interval", title=network.name)
     for one in found:

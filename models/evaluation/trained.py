@@ -169,22 +169,22 @@ def read_exam_of(
         data, layout, pattern=pattern, share=1.0 if share is None else share, seed=seed or 0, identities=identities
     )
     if run is not None and not anyway:
-        check_strange(run, exam, data)
+        remedy = "the very folder of the training, whose held-out people are then judged by"
+        check_strange(run, exam.paths, data, remedy)
     return exam
 
 
-def check_strange(run: Path, exam: Exam, data: str) -> None:
-    """Raises Refused where a run, or the one it was fine-tuned from, was trained on pictures of an exam."""
+def check_strange(run: Path, judged: Sequence[Path], data: str, remedy: str) -> None:
+    """Raises Refused where a run, or the one it was fine-tuned from, was trained on pictures of `data` to judge by."""
     known = read_trained(run)
-    if known is None and exam.paths and read_record(run).flags.get("data", DRAWN) != DRAWN:
+    if known is None and judged and read_record(run).flags.get("data", DRAWN) != DRAWN:
         print(f"{run} did not note what it was trained on: see to it that {data} holds none of that", file=sys.stderr)
-    if known is None or not exam.paths:
+    if known is None or not judged:
         return
     both = known.own | known.before
-    found = [path for path, mine in zip(exam.paths, digest_all(exam.paths), strict=True) if mine in both]
+    found = [path for path, mine in zip(judged, digest_all(judged), strict=True) if mine in both]
     if found:
         raise Refused(
-            f"{data}: {run} was trained on {len(found)} of the {len(exam.paths)} pictures to judge by, such as "
-            f"{found[0]}; give pictures of other people, or the very folder of the training, whose held-out people "
-            "are then judged by"
+            f"{data}: {run} was trained on {len(found)} of the {len(judged)} pictures to judge by, such as {found[0]}; "
+            f"give pictures of other people, or {remedy}"
         )

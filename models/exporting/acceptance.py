@@ -3,7 +3,7 @@
 It needs no torch and does not know where vectors come from.
 """
 
-from math import ceil, comb
+from math import comb
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from models.evaluation.distances import cosine_blocks
 from models.evaluation.evaluate import Describe
 from models.evaluation.exam import Exam
 from models.evaluation.metrics import Rankings, Scores, join, rank, summarise
+from models.evaluation.open_set import LEAST, just_above, round_up, set_threshold
 from service.embedding.manifest import Acceptance, Thresholds
 
 Vectors = NDArray[np.float32]
@@ -23,7 +24,6 @@ BLOCK = 64  # pictures in memory at once
 FPIR_MATCH, FPIR_POSSIBLE = 0.01, 0.1  # of strangers
 CONFIDENCE = 0.95
 MOST_STRANGERS = 5000  # their similarities to each other are one matrix
-LEAST_WRONG = 10  # strangers that an FPIR must let through to be measured
 
 
 def check_enough(exam: Exam, source: Path) -> None:
@@ -103,11 +103,12 @@ def measure_thresholds(exam: Exam, vectors: Vectors) -> Thresholds:
 
 
 def threshold(strangers: NDArray[np.floating], fpir: float) -> tuple[float, str]:
-    """A similarity that at most this share of strangers reach, and what it rests on.
+    """The smallest similarity that at most this share of strangers reach, and what it rests on.
 
     strangers (n,) ascending, each the similarity of one stranger's best candidate. With too few for the share to be
     measured it is the upper 95 % bound of the quantile (order statistics; Conover, Practical Nonparametric Statistics),
-    and with too few for even that, halfway between the most alike stranger and 1.
+    and with too few for even that, halfway between the most alike stranger and 1. Raises Refused where so many are the
+    equal of somebody that no similarity keeps them out.
 
     >>> threshold(np.linspace(0, 0.999, 1000), 0.01)
     (0.9891, 'is measured')
@@ -115,15 +116,21 @@ def threshold(strangers: NDArray[np.floating], fpir: float) -> tuple[float, str]
     (0.75, 'is a cautious guess: for a FPIR of 0.01 they are too few by far')
     """
     count = len(strangers)
-    if count * fpir >= LEAST_WRONG:
-        return ceil(float(np.quantile(strangers, 1 - fpir)) * 1e4) / 1e4, "is measured"
+    if count * fpir >= LEAST:
+        measured = set_threshold(1 - strangers[::-1].astype(np.float64), fpir)
+        check_told_apart(measured, fpir)
+        return measured, "is measured"
     below = 0.0
     for k in range(count):  # the share of samples in which at most k strangers lie below the quantile
         below += comb(count, k) * (1 - fpir) ** k * fpir ** (count - k)
         if below >= CONFIDENCE:
-            return _up(float(strangers[k])), f"is an upper bound: for a FPIR of {fpir:g} they are too few"
-    return _up((float(strangers[-1]) + 1) / 2), f"is a cautious guess: for a FPIR of {fpir:g} they are too few by far"
+            bound = min(1.0, just_above(float(strangers[k])))
+            return bound, f"is an upper bound: for a FPIR of {fpir:g} they are too few"
+    guess = min(1.0, round_up((float(strangers[-1]) + 1) / 2))
+    return guess, f"is a cautious guess: for a FPIR of {fpir:g} they are too few by far"
 
 
-def _up(value: float) -> float:
-    return min(1.0, ceil(value * 1e4) / 1e4)
+def check_told_apart(match: float, fpir: float) -> None:
+    """Raises Refused for a threshold above 1, which nobody reaches."""
+    if match > 1:
+        raise Refused(f"more than {fpir:.1%} of strangers have the vectors of somebody enrolled; train it first")

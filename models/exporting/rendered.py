@@ -1,13 +1,13 @@
 """The two thresholds of a manifest from rendered people, where no pictures of real ones are given."""
 
 from collections.abc import Sequence
-from math import ceil
 
 from models.errors import Refused
 from models.evaluation.exam import style_of
 from models.evaluation.features import Model
-from models.evaluation.thresholds import LEAST, Threshold, draw_crowd, make_thresholds
-from models.exporting.acceptance import FPIR_MATCH, FPIR_POSSIBLE
+from models.evaluation.open_set import LEAST, round_up
+from models.evaluation.thresholds import Threshold, draw_crowd, make_thresholds
+from models.exporting.acceptance import FPIR_MATCH, FPIR_POSSIBLE, check_told_apart
 from service.embedding.manifest import Thresholds
 
 STYLE = "street"
@@ -43,19 +43,13 @@ def choose(found: Sequence[Threshold], gallery: int) -> Thresholds:
             f"there are no thresholds for a gallery of {gallery} at an FPIR of {FPIR_MATCH:g} and {FPIR_POSSIBLE:g}; "
             f"make them with `thresholds --gallery {gallery} --fpir {FPIR_MATCH:g} --fpir {FPIR_POSSIBLE:g}`"
         )
-    if match.similarity > 1:
-        raise Refused(f"more than {match.fpir:.1%} of strangers have the vectors of somebody enrolled; train it first")
+    check_told_apart(match.similarity, match.fpir)
     return Thresholds(
-        match=_up(match.similarity),
-        possible=_up(possible.similarity),
+        match=round_up(match.similarity),
+        possible=round_up(possible.similarity),
         identities=match.strangers,
         gallery=gallery,
         fpir_match=match.fpir,
         fpir_possible=possible.fpir,
         made_from=f"{match.enrolled} rendered people and as many rendered strangers, each searched for once",
     )
-
-
-def _up(similarity: float) -> float:
-    """To four digits, never down, which would let more strangers pass."""
-    return ceil(round(similarity * 1e4, 6)) / 1e4

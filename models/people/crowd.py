@@ -90,7 +90,8 @@ def draw_cut_outs(seed: int, identities: int, views: int, style: Style, workers:
 
 def draw_scenes(seed: int, count: int, style: Style) -> list[Scene]:
     """Backgrounds to train on."""
-    return [draw_scene(np.random.default_rng((seed, k)), style) for k in range(count)]
+    bar = tqdm(range(count), desc=f"drawing {count} backgrounds, {style.name}", disable=None)
+    return [draw_scene(np.random.default_rng((seed, k)), style) for k in bar]
 
 
 def heading(place: Place, rng: np.random.Generator) -> float:

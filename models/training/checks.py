@@ -9,10 +9,11 @@ from rich.table import Table
 from torch import Tensor
 from tqdm import tqdm
 
+from models.evaluation.features import extract, model_of
 from models.training.flags import Flags, check_flags
 from models.training.gradients import check_losses
 from models.training.learner import Batch, Learner, make_learner
-from models.training.material import describe, gather
+from models.training.material import gather
 from models.training.watching import Image
 
 FEW = 20  # pictures to learn by heart
@@ -127,7 +128,7 @@ def check_calm(learner: Learner, images: list[Image]) -> Check:
     for seed in (1, 2):
         torch.manual_seed(seed)
         learner.network.train()
-        vectors.append(describe(learner.network, images, learner.flags.device))
+        vectors.append(extract(model_of(learner.network, "the network", learner.flags.device), images))
     apart = float(abs(vectors[0] - vectors[1]).max())
     return Check("difference of vectors, described twice", f"{apart:g}", "0", apart == 0)
 

@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -19,8 +17,9 @@ from models.data.loader import DiskBatches, stream
 from models.data.reading import find_layout, read_set
 from models.data.sample import PictureSet, Sample
 from models.errors import NotFinite, Refused
+from models.evaluation.features import Device, extract, model_of
 from models.evaluation.metrics import Scores, score
-from models.evaluation.trained import find_same
+from models.evaluation.trained import check_strange, find_same
 from models.network import Extractor
 from models.people.batches import Batches, Shape
 from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
@@ -140,6 +139,7 @@ def read_folder(flags: Flags, judged: bool) -> Material:
     few = [one for identity in seen for one in [s for s in pictures.train if s.identity == identity][:SEEN_PICTURES]]
     shown = load_all(flags, separate(few), "train")
     train = ValidationSet("train", shown, shown)
+    check_start(flags, pictures, flags.data)
     own = [read_part(flags, pictures, "validation")] if pictures.gallery else []
     validation = [*own, *read_others(flags, paths)]
     if not validation:
@@ -161,8 +161,17 @@ def read_others(flags: Flags, trained: Sequence[Path] = ()) -> list[ValidationSe
                 f"--validate {folder}: {both[1]} is trained on ({both[0]}), so it says nothing of strangers; "
                 "give a folder of other people, or leave --validate out to judge by those held out"
             )
+        check_start(flags, pictures, f"--validate {folder}")
         sets.append(read_part(flags, pictures, pictures.name))
     return sets
+
+
+def check_start(flags: Flags, pictures: PictureSet, data: str) -> None:
+    """Raises Refused where the run of --from was trained on pictures to judge by: who is held out now was not then."""
+    if flags.start:
+        judged = [one.path for one in {*pictures.query, *pictures.gallery}]
+        remedy = "the --seed and --hold-out of that run where it was trained on these"
+        check_strange(Path(flags.start), sorted(judged), data, remedy)
 
 
 def pattern_of(flags: Flags, folder: Path) -> str | None:
@@ -192,9 +201,10 @@ def choose(flags: Flags, identities: list[int]) -> list[int]:
 
 
 def load_all(flags: Flags, samples: list[Sample], name: str) -> list[Picture]:
-    """Decoded pictures in the network's size."""
-    bar = tqdm(samples, desc=f"reading pictures to judge by, {name}", disable=None)
-    return [Picture(resize(load(one.path), flags.height, flags.width), one.identity, one.camera) for one in bar]
+    """Decoded pictures in the network's size, one for samples that are the same."""
+    bar = tqdm(dict.fromkeys(samples), desc=f"reading pictures to judge by, {name}", disable=None)
+    shown = {one: Picture(resize(load(one.path), flags.height, flags.width), one.identity, one.camera) for one in bar}
+    return [shown[one] for one in samples]
 
 
 def separate(samples: list[Sample]) -> list[Sample]:
@@ -214,13 +224,16 @@ def load_batches(flags: Flags, material: Material, first: int) -> Iterator[tuple
     return stream(material.batches, flags.drawers, *steps, pinned=flags.device == "cuda")
 
 
-def judge_set(network: Extractor, one_set: ValidationSet, device: str, batch: int = 64) -> Scores:
-    """Cosine, Market rule. Raises Refused when no query has a picture to be found on another camera."""
-    query, gallery = (
-        describe(network, [one.image for one in part], device, batch) for part in (one_set.query, one_set.gallery)
-    )
-    if not (np.isfinite(query).all() and np.isfinite(gallery).all()):
-        raise NotFinite(f"validation set {one_set.name}: the network gives NaN or infinity; lower --rate")
+def judge_set(network: Extractor, one_set: ValidationSet, device: Device) -> Scores:
+    """Cosine, Market rule; a picture that is both query and in the gallery is described once. Raises Refused when no
+    query has a picture to be found on another camera, NotFinite when the network gives NaN or infinity."""
+    every = {id(one): one.image for one in (*one_set.query, *one_set.gallery)}
+    places = {picture: k for k, picture in enumerate(every)}
+    try:
+        vectors = extract(model_of(network, "the network", device), list(every.values()))
+    except NotFinite as error:
+        raise NotFinite(f"validation set {one_set.name}: the network gives NaN or infinity; lower --rate") from error
+    query, gallery = (vectors[[places[id(one)] for one in part]] for part in (one_set.query, one_set.gallery))
     labels: list[NDArray[np.int64]] = [
         np.array([getattr(one, what) for one in part], np.int64)
         for part in (one_set.query, one_set.gallery)
@@ -230,15 +243,3 @@ def judge_set(network: Extractor, one_set: ValidationSet, device: str, batch: in
         return score(1 - query @ gallery.T, *labels)
     except Refused as error:
         raise Refused(f"validation set {one_set.name}: {error}") from error
-
-
-def describe(network: Extractor, images: list[Any], device: str, batch: int = 64) -> NDArray[np.float32]:
-    """Unit vectors (n, dim) of images that have the network's size, in evaluation mode."""
-    network.eval()
-    with torch.inference_mode():
-        parts = [
-            network(torch.from_numpy(np.stack(images[k : k + batch])).to(device)).float().cpu()
-            for k in range(0, len(images), batch)
-        ]
-    vectors: NDArray[np.float32] = torch.cat(parts).numpy() if parts else np.zeros((0, 1), np.float32)
-    return vectors

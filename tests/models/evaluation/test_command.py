@@ -20,6 +20,7 @@ from models.evaluation.distances import Vectors, cosine_blocks
 from models.evaluation.evaluate import shared_data
 from models.evaluation.exam import Exam, read_exam
 from models.evaluation.features import extract, open_model
+from models.evaluation.graphs import count_cores
 from models.evaluation.ranked import draw_row
 from tests.models.folders import TINY, picture, write_flat, write_market, write_run
 
@@ -128,6 +129,26 @@ def test_a_gallery_of_less_than_ten_gives_a_shorter_list(tmp_path: Path) -> None
     found = assess(cosine_blocks(*describe(exam)), exam.labels)
     assert ((found.ranked < 0).sum(axis=1) == 1).all()  # all six but the query itself
     run("histogram", tmp_path / "set", "--ranked", tmp_path / "lists.png")
+
+
+def test_a_network_has_the_threads_asked_for_and_else_one_a_core(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "run")
+    before, found = torch.get_num_threads(), list[int]()
+
+    def read(*_: object, **__: object) -> None:
+        found.append(torch.get_num_threads())
+        raise Refused("that is all that was asked")
+
+    monkeypatch.setattr("models.evaluation.command.read_exam_of", read)
+    try:
+        for words in (("--threads", "1"), ("--threads", "2"), ()):
+            with pytest.raises(Refused, match="that is all"):
+                run(tmp_path / "run", tmp_path, *words)
+    finally:
+        torch.set_num_threads(before)
+    assert found == [1, 2, count_cores()]
 
 
 def test_files_that_cannot_be_written_are_refused_before_anything_is_judged(

@@ -101,7 +101,7 @@ def test_a_run_that_noted_nothing_says_so(
     run: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_record(tmp_path, read_record(run))
-    check_strange(tmp_path, read_exam_of(None, str(people)), "other")
+    check_strange(tmp_path, read_exam_of(None, str(people)).paths, "other", "nothing")
     assert "did not note what it was trained on" in capsys.readouterr().err
 
 

@@ -128,6 +128,25 @@ def test_thresholds_of_many_are_measured_and_hold_on_others() -> None:
         assert (strangers >= value).mean() == pytest.approx(fpir, abs=0.002)
 
 
+@pytest.mark.parametrize(("count", "fpir"), [(1000, 0.01), (777, 0.1), (345, 0.07), (100, 0.29)])
+def test_a_measured_threshold_is_the_smallest_that_at_most_the_share_reaches_also_where_many_are_equal(
+    count: int, fpir: float
+) -> None:
+    alike = np.random.default_rng(count).normal(0.4, 0.1, count).astype(np.float32)
+    for strangers in (np.sort(alike), np.sort(alike.round(2))):
+        value, told = threshold(strangers, fpir)
+        assert told == "is measured"
+        exact, allowed = strangers.astype(np.float64), int(fpir * count + 1e-6)
+        assert (exact >= value).sum() <= allowed < (exact > value - 1.001e-4).sum()
+
+
+def test_strangers_who_are_the_equal_of_somebody_are_no_ground_for_a_threshold() -> None:
+    equal = np.sort(np.append(np.linspace(0, 0.9, 90), np.ones(11)))
+    with pytest.raises(Refused, match=r"more than 10\.0% of strangers have the vectors of somebody enrolled"):
+        threshold(equal, 0.1)
+    assert threshold(equal[1:], 0.05)[0] == 1.0, "too few to be measured: nobody but an equal is a match"
+
+
 @pytest.mark.parametrize(
     ("count", "fpir", "word"), [(500, 0.01, "upper bound"), (60, 0.1, "upper bound"), (60, 0.01, "guess")]
 )

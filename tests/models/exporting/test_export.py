@@ -15,7 +15,7 @@ from models.__main__ import app
 from models.errors import Refused
 from models.evaluation.card import checksums_of
 from models.evaluation.exam import read_exam
-from models.evaluation.features import model_of, open_model
+from models.evaluation.features import open_model
 from models.evaluation.graphs import open_graph
 from models.evaluation.thresholds import Threshold, read_thresholds
 from models.exporting.acceptance import embed, examine
@@ -32,7 +32,7 @@ from models.exporting.quantise import to_fp16, to_int8
 from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, prepare, run
 from models.files import write_whole
 from models.network import Architecture, Extractor
-from models.runs import Record, pack, write_record
+from models.runs import Record, digest_network, pack, write_record
 from service.embedding.manifest import Thresholds, read_manifest
 from service.embedding.onnx_model import OnnxModel
 from tests.models.foreign import draw_set
@@ -265,7 +265,7 @@ def test_thresholds_are_taken_from_the_same_run_only_and_so_are_those_of_its_car
     made = [asdict(Threshold(100, fpir, 0.9 - fpir, 0.7, 0.95, 0.5, 0.4, 0.6, 1_000, 1_000)) for fpir in (0.01, 0.1)]
     record = {"model": network.name, "checksum": network.checksum, "command": "made up", "thresholds": made}
     told = ("--out", out, "--thresholds", table, "--gallery", 100)
-    table.write_text(json.dumps(record | {"checksum": model_of(untrained(seed=1), "other").checksum}))
+    table.write_text(json.dumps(record | {"checksum": digest_network(untrained(seed=1))}))
     _, _, error = export(run_folder, *told)
     assert isinstance(error, Refused)
     assert "whose weights are others" in str(error)

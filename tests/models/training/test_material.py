@@ -1,0 +1,59 @@
+"""What a training is judged by: people it does not know, each picture of them once."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.data.images import load
+from models.errors import Refused
+from models.evaluation.features import Model, extract, model_of
+from models.evaluation.metrics import score
+from models.runs import load_run
+from models.training.material import gather, judge_set
+from models.training.train import train
+from tests.models.tiny import TINY, make_folder
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_nobody_is_held_out_of_a_fine_tuning_whom_the_run_it_starts_from_was_trained_on(
+    run: Path, people: Path, elsewhere: bool, tmp_path: Path
+) -> None:
+    flags = replace(TINY, data=str(people), start=str(run), steps=1, note_every=1)
+    train(flags, tmp_path / "same")  # the same people are held out again
+    if elsewhere:
+        mine = make_folder(tmp_path / "mine", people=6, first=50)
+        flags = replace(flags, data=str(mine), validate=str(people))
+    else:
+        flags = replace(flags, seed=TINY.seed + 2)
+    with pytest.raises(Refused, match=r"was trained on \d+ of the \d+ pictures to judge by, such as .*png.*--hold-out"):
+        train(flags, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_picture_that_is_query_and_in_the_gallery_is_read_and_described_once(
+    run: Path, people: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, described = list[Path](), list[int]()
+
+    def load_one(path: Path) -> np.ndarray:
+        read.append(path)
+        return load(path)
+
+    def describe(model: Model, images: list[np.ndarray]) -> np.ndarray:
+        described.append(len(images))
+        return extract(model, images)
+
+    monkeypatch.setattr("models.training.material.load", load_one)
+    monkeypatch.setattr("models.training.material.extract", describe)
+    (own,) = gather(replace(TINY, data=str(people), watched=0)).validation
+    assert (len(own.query), len(own.gallery)) == (4, 8)
+    assert len(read) == len(set(read)) == 32, "24 of the training and 8 that were held out"
+    scores = judge_set(load_run(run), own, "cpu")
+    assert described == [8]
+    vectors = extract(model_of(load_run(run), "run"), [one.image for one in own.gallery])
+    ids, cameras = (np.array([getattr(one, what) for one in own.gallery]) for what in ("identity", "camera"))
+    asked = [k for k, one in enumerate(own.gallery) if any(one is query for query in own.query)]
+    expected = score(1 - vectors[asked] @ vectors.T, ids[asked], cameras[asked], ids, cameras)
+    assert (scores.mean_ap, scores.queries) == (pytest.approx(expected.mean_ap), 4)
