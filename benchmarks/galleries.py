@@ -32,10 +32,9 @@ NAIVE_PATIENCE_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is measured at a size: load (with the parts alone), growth, or both; and how long."""
+    """What is measured at a size, besides what shows the growth: load with the parts alone, several k; and how long."""
 
     load: bool
-    growth: bool
     ks: bool
     restarts: int
     raw_seconds: float

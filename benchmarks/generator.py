@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def summarise(runs: list[Run]) -> dict[str, Any]:
     return found | {"refused": sum(run.refused for run in runs), "broken": sum(run.broken for run in runs)}
 
 
-def in_turn(ways: dict[str, Callable[[], Run]], repeats: int) -> dict[str, dict[str, Any]]:
+def in_turn(ways: Mapping[str, Callable[[], Run]], repeats: int) -> dict[str, dict[str, Any]]:
     """Each way in turn, again and again, so that a disturbance of the machine falls on all of them."""
     runs: dict[str, list[Run]] = {name: [] for name in ways}
     for _ in range(repeats):

@@ -21,7 +21,9 @@ SERIES = {  # key: (what, unit, against)
 def measure_growth(galleries: dict[str, Any]) -> dict[str, Any]:
     """Of each series its points and the fitted exponent (None where there are too few points)."""
     sizes = {int(crops): found for crops, found in sorted(galleries.items(), key=lambda item: int(item[0]))}
-    by_k = next((found["by_k"] for _, found in sorted(sizes.items(), reverse=True) if found.get("by_k")), {})
+    by_k: dict[str, Any] = next(
+        (found["by_k"] for _, found in sorted(sizes.items(), reverse=True) if found.get("by_k")), {}
+    )
     points: dict[str, Points] = {
         "search_ms": _points(sizes, "latency", "stages", "search", "mean_ms"),
         "search_32_ms": _points(sizes, "alone", "index", "queries", "32", "best_ms", "median"),

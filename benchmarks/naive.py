@@ -1,6 +1,6 @@
 """`python -m benchmarks.naive VECTORS PORT`: the same question answered the way everybody writes it first. FastAPI,
-Pillow, ONNX Runtime and IndexFlatIP at their defaults, one request at a time through all of them: no batching, no limits, no
-database, nothing kept, nothing refused. It is the honest baseline, and stays as it is."""
+Pillow, ONNX Runtime and IndexFlatIP at their defaults, one request at a time through all of them: no batching, no
+limits, no database, nothing kept, nothing refused. It is the honest baseline, and stays as it is."""
 
 import io
 import sys

@@ -1,13 +1,15 @@
-"""`python -m benchmarks.raw PART`: decode, embed and search alone, with nothing around them, each in a process of its own
-so that no thread pool fights another's. Prints JSON; rates are in things a second on all cores."""
+"""`python -m benchmarks.raw PART`: decode, embed and search alone, with nothing around them, each in a process of its
+own, so that no thread pool fights another's. Prints JSON; rates are in things a second on all cores."""
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def decode_alone(seconds: float, repeats: int) -> dict[str, Any]:
         image = simplejpeg.decode_jpeg(picture, "RGB", min_height=network.height, min_width=network.width, min_factor=1)
         return resize(image, network.height, network.width)
 
-    ways = {}
+    ways: dict[str, Any] = {}
     for name, way in (("whole", whole), ("scaled", scaled)):
         each = [took * 1000 for took in _cycled(way, pictures, seconds)]
         ways[name] = {
@@ -82,8 +84,7 @@ def embed_alone(seconds: float, repeats: int) -> dict[str, Any]:
 
     def rate(sessions: list[Any], batch: int) -> Figure:
         feed = {network.name: images[:batch]}
-        ways = [lambda _, one=one: one.run(None, feed) for one in sessions]
-        runs = rates_of(_side_by_side(lambda way: way(None), ways), seconds=seconds, repeats=repeats)
+        runs = rates_of(_side_by_side(lambda one: one.run(None, feed), sessions), seconds=seconds, repeats=repeats)
         return figure([batch * run for run in runs], 1)
 
     ways = {}
@@ -93,8 +94,8 @@ def embed_alone(seconds: float, repeats: int) -> dict[str, Any]:
             ways[f"{cores} × 1 thread, batch {batch}"] = rate(apart, batch)
     best = max(ways, key=lambda name: ways[name]["median"])
     feed = {network.name: images[:1]}
-    lone = {
-        name: float(np.median(times_of(lambda one=one: one.run(None, feed), seconds=seconds))) * 1000
+    lone: dict[str, float] = {
+        name: statistics.median(times_of(partial(one.run, None, feed), seconds=seconds)) * 1000
         for name, one in ((f"{cores} threads", together), ("1 thread", apart[0]))
     }
     return {
@@ -129,7 +130,7 @@ def faiss_alone(seconds: float, repeats: int, path: Path) -> dict[str, Any]:
 
 
 def sgemm_alone(seconds: float, repeats: int, path: Path) -> dict[str, Any]:
-    """NumPy's product of queries and matrix, without choosing the best; in one piece and in blocks that stay in cache."""
+    """NumPy's product of queries and matrix, without choosing the best; in one piece and in blocks."""
     matrix, found = np.load(path), {}
     for count in QUERIES:
         queries, ways = some_queries(matrix, count), {}
@@ -162,7 +163,7 @@ def index_alone(seconds: float, repeats: int, path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for count in QUERIES:
         queries = some_queries(matrix, count)
-        found[str(count)] = {"best_ms": _ms(lambda queries=queries: index.search(queries, K), seconds, repeats)}
+        found[str(count)] = {"best_ms": _ms(partial(index.search, queries, K), seconds, repeats)}
     queries = some_queries(matrix, max(QUERIES))
     same = finds_the_same(matrix, queries, *index.search(queries, TOP))
     return {"rows": len(matrix), "queries": found, "same_results": same, "bytes": index.bytes}
@@ -200,8 +201,9 @@ def _knobs(threshold: int | None = None, block: int | None = None) -> tuple[int,
 
 def _ms(act: Callable[[], object], seconds: float, repeats: int) -> Figure:
     """The median of each repeat's calls, in milliseconds."""
-    found = [np.median(times_of(act, seconds=seconds / 2, least=2, warm_up=1)) * 1000 for _ in range(repeats)]
-    return figure([float(one) for one in found])
+    return figure(
+        [statistics.median(times_of(act, seconds=seconds / 2, least=2, warm_up=1)) * 1000 for _ in range(repeats)]
+    )
 
 
 def _cycled(act: Callable[[Any], object], over: Sequence[Any], seconds: float) -> list[float]:
@@ -233,7 +235,7 @@ def _side_by_side(act: Callable[[Any], object], over: Sequence[Any]) -> Callable
 
 def main() -> int:
     """Prints one JSON object."""
-    parts = {
+    parts: dict[str, Callable[..., dict[str, Any]]] = {
         "decode": decode_alone,
         "embed": embed_alone,
         "faiss": faiss_alone,
