@@ -10,15 +10,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.bounds import check_bounds
 from benchmarks.galleries import Scope, measure_gallery, prepare
 from benchmarks.generator import name_of_generator
-from benchmarks.growth import measure_growth
 from benchmarks.machine import ROOT, describe_machine, ensure_wrk
-from benchmarks.report import write_report
+from benchmarks.report import RESULTS, write_report, write_results
 from benchmarks.serving import Plan
 
-RESULTS = ROOT / "benchmarks" / "results.json"
 FORMAT = 1
 PARTS = ("galleries", "overload")
 FULL_LOAD, FULL_GROWTH = (1_000, 100_000, 1_000_000), (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -66,15 +63,6 @@ def read_results() -> dict[str, Any]:
         return {}
     found: dict[str, Any] = json.loads(RESULTS.read_text())
     return found
-
-
-def write_results(results: dict[str, Any]) -> None:
-    """With what follows from the figures: bounds and growth."""
-    results["growth"] = measure_growth(results.get("galleries", {}))
-    results["bounds"] = check_bounds(results)
-    fresh = RESULTS.with_suffix(".new")
-    fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    fresh.replace(RESULTS)
 
 
 def measure_overload(seconds: float) -> dict[str, Any]:

@@ -47,6 +47,11 @@ def form_request(path: str, field: str, pictures: list[bytes]) -> bytes:
     return _request(path, f"multipart/form-data; boundary={BOUNDARY}", b"".join(parts) + f"--{BOUNDARY}--\r\n".encode())
 
 
+def json_request(path: str, body: bytes) -> bytes:
+    """A whole HTTP request with JSON as its body."""
+    return _request(path, "application/json", body)
+
+
 def write_requests(folder: Path, requests: list[bytes]) -> Path:
     """One file for each; what was there before goes."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -152,11 +152,10 @@ def sgemm_alone(seconds: float, repeats: int, path: Path) -> dict[str, Any]:
 
 def index_alone(seconds: float, repeats: int, path: Path) -> dict[str, Any]:
     """The service's own exact index, as the service sets it up, and whether it finds what a brute force finds."""
-    from service.index.exact import ExactIndex, tune_faiss
+    from benchmarks.indexes import exact_index  # which sets OpenMP up as the service does
 
     matrix = np.load(path, mmap_mode="r")
-    tune_faiss()
-    index = ExactIndex(matrix.shape[1], threads=usable_cores())
+    index = exact_index(matrix.shape[1])
     for start in range(0, len(matrix), 65_536):
         rows = np.ascontiguousarray(matrix[start : start + 65_536])
         index.add(np.arange(start, start + len(rows)), rows)

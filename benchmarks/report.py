@@ -4,6 +4,8 @@ import json
 import sys
 from typing import Any
 
+from benchmarks.bounds import check_bounds
+from benchmarks.growth import measure_growth
 from benchmarks.machine import ROOT
 from benchmarks.plots import draw_plots
 from benchmarks.tables import (
@@ -19,6 +21,7 @@ from benchmarks.tables import (
 )
 from benchmarks.tables_apart import gpu_section, peers_section, soak_section
 
+RESULTS = ROOT / "benchmarks" / "results.json"
 PAGE = ROOT / "docs" / "performance.md"
 PLOTS = ROOT / "docs" / "performance"
 APART = ROOT / "benchmarks" / "results"
@@ -36,6 +39,22 @@ def read_apart(name: str) -> dict[str, Any] | None:
     """What peers, gpu or soak measured, each by a command of its own; None where it was not run."""
     path = APART / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def conclude(results: dict[str, Any]) -> None:
+    """Add what follows from the figures: growth, and the bounds, one of which the soak measures."""
+    soak = read_apart("soak")
+    results["soak"] = None if soak is None else {name: soak[name] for name in ("seconds", "slope_mb_per_hour")}
+    results["growth"] = measure_growth(results.get("galleries", {}))
+    results["bounds"] = check_bounds(results)
+
+
+def write_results(results: dict[str, Any]) -> None:
+    """benchmarks/results.json, with what follows from its figures."""
+    conclude(results)
+    fresh = RESULTS.with_suffix(".new")
+    fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    fresh.replace(RESULTS)
 
 
 def write_report(results: dict[str, Any]) -> None:
@@ -74,8 +93,10 @@ def render(results: dict[str, Any], apart: dict[str, dict[str, Any] | None], plo
 
 
 def main() -> int:
-    """Writes the page anew."""
-    write_report(json.loads((ROOT / "benchmarks" / "results.json").read_text()))
+    """Writes the page anew, and what follows from the figures."""
+    results = json.loads(RESULTS.read_text())
+    write_results(results)
+    write_report(results)
     return 0
 
 
