@@ -71,11 +71,14 @@ def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any
     (folder / "made").unlink()
     found: dict[str, Any] = {
         "crops": crops, "generator": name_of_generator(), "load_average": round(os.getloadavg()[0], 2),
-        "measured_at": time.strftime("%Y-%m-%d %H:%M"),
+        "measured_at": time.strftime("%Y-%m-%d %H:%M"), 
+        "plan": {"seconds": scope.plan.seconds, "repeats": scope.plan.repeats},
     }  # fmt: skip
     if scope.load:
         say(f"{crops:,} crops: the parts alone")
         found["alone"] = measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats)
+    else:
+        found["alone"] = measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats, ("index",))
     service = Service(folder)
     say(f"{crops:,} crops: start")
     found["first_start_s"] = round(service.start_timed(), 3)
@@ -103,12 +106,16 @@ def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any
     return found
 
 
-def measure_parts(vectors: Path, seconds: float, repeats: int) -> dict[str, Any]:
+def measure_parts(
+    vectors: Path, seconds: float, repeats: int, parts: tuple[str, ...] = ("decode", "embed", "faiss", "sgemm", "index")
+) -> dict[str, Any]:
     """Decode, embed and search alone, one after the other."""
-    found = {part: measure_alone(part, seconds=seconds, repeats=repeats) for part in ("decode", "embed")}
-    for part in ("faiss", "sgemm", "index"):
-        found[part] = measure_alone(part, seconds=seconds, repeats=repeats, vectors=vectors)
-    return found
+    return {
+        part: measure_alone(
+            part, seconds=seconds, repeats=repeats, vectors=None if part in ("decode", "embed") else vectors
+        )
+        for part in parts
+    }
 
 
 def measure_restart(service: Service, times: int) -> dict[str, Any]:

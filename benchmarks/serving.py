@@ -16,7 +16,7 @@ from tests.server import Server
 
 START_PATIENCE_S = 900.0
 POLL_S = 0.01
-WARM_UP_S = 1.0
+WARM_UP_S, WARM_UP_CLIENTS = 1.0, 32
 PICTURES = 64
 STAGES = ("decode", "embed", "search", "join")
 LINE = re.compile(
@@ -123,10 +123,10 @@ def measure_service(service: Service, naive_port: int | None, requests: dict[str
     """The service, and the naive one beside it in turn, at each number of clients and kind of body."""
     out: dict[str, Any] = {"service": {}, "naive": {}}
     for kind, folder in requests.items():
+        for port in (naive_port, service.port):
+            if port is not None:
+                run_clients(port, folder, clients=WARM_UP_CLIENTS, seconds=WARM_UP_S)
         for clients in plan.clients:
-            if naive_port is not None and clients in plan.naive_clients:
-                run_clients(naive_port, folder, clients=clients, seconds=WARM_UP_S)
-            run_clients(service.port, folder, clients=clients, seconds=WARM_UP_S)
             before, cpu = read_stages(service.url), cpu_seconds(service.pid)
             ways = {"service": partial(run_clients, service.port, folder, clients=clients, seconds=plan.seconds)}
             if naive_port is not None and clients in plan.naive_clients:
