@@ -71,7 +71,7 @@ def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any
     (folder / "made").unlink()
     found: dict[str, Any] = {
         "crops": crops, "generator": name_of_generator(), "load_average": round(os.getloadavg()[0], 2),
-        "measured_at": time.strftime("%Y-%m-%d %H:%M"), 
+        "measured_at": time.strftime("%Y-%m-%d %H:%M"),
         "plan": {"seconds": scope.plan.seconds, "repeats": scope.plan.repeats},
     }  # fmt: skip
     if scope.load:
