@@ -3,7 +3,7 @@ PYTHON ?= python3
 IN := .venv/bin
 PIP_INSTALL := $(IN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help serve test crash-test compose-test check format train train-default evaluate fuzz audit licences bench-overload clean
+.PHONY: help serve test crash-test compose-test check format train train-default evaluate fuzz audit licences bench bench-peers bench-gpu bench-soak bench-overload clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -68,6 +68,23 @@ audit: .venv/audit  ## known vulnerabilities of all that is pinned; says so wher
 
 licences: .venv/test  ## write docs/licences.md anew
 	$(IN)/python -m tools.licences
+
+QUICK ?=
+bench: .venv/test  ## measure everything side by side into benchmarks/results.json and docs/performance.md; QUICK=1: 5 minutes
+	$(IN)/python -m benchmarks $(if $(QUICK),--quick) $(BENCH)
+
+bench-peers: .venv/test  ## the same vectors in milvus-lite and qdrant local mode, in environments of their own
+	$(IN)/python -m benchmarks.peers
+	$(IN)/python -m benchmarks.report
+
+bench-gpu: .venv/test  ## search and network against the card's bandwidth; says so where there is no GPU
+	$(IN)/python -m benchmarks.gpu
+	$(IN)/python -m benchmarks.report
+
+SOAK_S ?= 600
+bench-soak: .venv/test  ## mixed load for SOAK_S seconds: does memory stay flat
+	$(IN)/python -m benchmarks.soak --seconds $(SOAK_S)
+	$(IN)/python -m benchmarks.report
 
 bench-overload: .venv/test  ## four times as many requests as can be served; writes benchmarks/results/overload.json
 	$(IN)/python -m benchmarks.overload

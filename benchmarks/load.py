@@ -30,7 +30,7 @@ class Tally:
 
     latencies: dict[int, list[float]] = field(default_factory=dict)  # by status
     lags: list[float] = field(default_factory=list)  # from when a request was due to when it was sent
-    in_time: int = 0  # answers 200 before the end of the measurement
+    in_time: int = 0  # answers 200 or 201 before the end of the measurement
     without_retry_after: int = 0
 
 
@@ -130,7 +130,7 @@ class Load:
         self.tally.latencies.setdefault(status, []).append(latency_s)
         self.tally.without_retry_after += refused_badly
         now = time.perf_counter()
-        self.tally.in_time += status == 200 and now < self._ends_at
+        self.tally.in_time += status in (200, 201) and now < self._ends_at
         if status == NOT_FINISHED:
             return
         if self._keeps_asking and now < self._ends_at:
@@ -174,8 +174,8 @@ def request_of(picture: bytes, path: str = "/query?k=5", content_type: str = "im
 
 def percentiles_ms(latencies: list[float]) -> dict[str, float]:
     """p50, p99 and the longest, in milliseconds."""
-    p50, p99, longest = np.percentile(latencies or [0.0], (50, 99, 100)) * 1000
-    return {"p50_ms": round(p50, 2), "p99_ms": round(p99, 2), "max_ms": round(longest, 2)}
+    p50, p90, p99, longest = np.percentile(latencies or [0.0], (50, 90, 99, 100)) * 1000
+    return {"p50_ms": round(p50, 2), "p90_ms": round(p90, 2), "p99_ms": round(p99, 2), "max_ms": round(longest, 2)}
 
 
 def report(tally: Tally, seconds: float) -> dict[str, object]:
@@ -184,7 +184,7 @@ def report(tally: Tally, seconds: float) -> dict[str, object]:
     return {
         "statuses": dict(Counter({str(status): len(found) for status, found in tally.latencies.items()})),
         "answered_per_s": round(tally.in_time / seconds, 1),
-        "accepted": percentiles_ms(tally.latencies.get(200, [])),
+        "accepted": percentiles_ms(tally.latencies.get(200, []) + tally.latencies.get(201, [])),
         "refused": percentiles_ms(tally.latencies.get(503, [])),
         "sent_late": percentiles_ms(tally.lags),
         "without_retry_after": tally.without_retry_after,
@@ -196,12 +196,17 @@ def main() -> int:
     """Prints one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--pictures", type=Path, required=True, help="folder of JPEG files to ask for")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pictures", type=Path, help="folder of JPEG files to ask for")
+    source.add_argument("--requests", type=Path, help="folder of whole requests, one in each file")
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--clients", type=int, default=32, help="connections; without --rate each waits for its answer")
     parser.add_argument("--rate", type=float, help="requests a second, whatever is answered")
     arguments = parser.parse_args()
-    requests = [request_of(path.read_bytes()) for path in sorted(arguments.pictures.glob("*.jpg"))]
+    if arguments.pictures is not None:
+        requests = [request_of(path.read_bytes()) for path in sorted(arguments.pictures.glob("*.jpg"))]
+    else:
+        requests = [path.read_bytes() for path in sorted(arguments.requests.iterdir())]
     load = Load(arguments.port, requests, arguments.seconds)
     asyncio.run(load.open(arguments.rate, arguments.clients) if arguments.rate else load.closed(arguments.clients))
     print(json.dumps(report(load.tally, arguments.seconds)))

@@ -1,0 +1,107 @@
+"""`make bench`: everything in one run, side by side on the same cores, into benchmarks/results.json and from there into
+docs/performance.md. `--only` and `--sizes` measure a part again and leave the rest as it is."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.galleries import Scope, measure_gallery, prepare
+from benchmarks.generator import name_of_generator
+from benchmarks.machine import ROOT, describe_machine, ensure_wrk
+from benchmarks.report import RESULTS, write_report, write_results
+from benchmarks.serving import Plan
+
+FORMAT = 1
+PARTS = ("galleries", "overload")
+FULL_LOAD, FULL_GROWTH = (1_000, 100_000, 1_000_000), (10_000, 30_000, 100_000, 300_000, 1_000_000)
+QUICK_LOAD, QUICK_GROWTH = (1_000, 100_000), (10_000, 30_000, 100_000)
+KS_AT = 100_000  # in both
+FULL = Plan(seconds=5, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
+QUICK = Plan(seconds=1, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 32))
+
+
+def main() -> int:
+    """Exit status 0 also where a bound does not hold: this tells, it does not judge."""
+    arguments = _arguments()
+    load, growth = (QUICK_LOAD, QUICK_GROWTH) if arguments.quick else (FULL_LOAD, FULL_GROWTH)
+    sizes = arguments.sizes or sorted({*load, *growth})
+    if arguments.prepare:
+        for crops in sizes:
+            prepare(crops)
+        return 0
+    began = time.perf_counter()
+    ensure_wrk()
+    results = read_results() if arguments.sizes or set(arguments.only) != set(PARTS) else {}
+    results |= {"format": FORMAT, "quick": arguments.quick, "machine": describe_machine()}
+    results["generator"] = name_of_generator()
+    if results["generator"] != "wrk":
+        _say("wrk is not here and cannot be installed: benchmarks.load takes its place, and more of the cores")
+    if "galleries" in arguments.only:
+        for crops in sizes:
+            scope = _scope(crops, crops in load, arguments.quick, arguments.seconds)
+            results.setdefault("galleries", {})[str(crops)] = measure_gallery(crops, scope, _say)
+            write_results(results)
+    if "overload" in arguments.only:
+        _say("overload")
+        results["overload"] = measure_overload(2 if arguments.quick else 8)
+    results["took_s"] = round(time.perf_counter() - began, 1)
+    write_results(results)
+    write_report(results)
+    for one in results["bounds"]:
+        print(f"{_word(one['holds'])} {one['what']}: {one['value']} ({one['relation']} {one['bound']}) – {one['how']}")
+    return 0
+
+
+def read_results() -> dict[str, Any]:
+    """What was measured before; empty where nothing was."""
+    if not RESULTS.exists():
+        return {}
+    found: dict[str, Any] = json.loads(RESULTS.read_text())
+    return found
+
+
+def measure_overload(seconds: float) -> dict[str, Any]:
+    """What `make bench-overload` measures, in a process of its own."""
+    path = ROOT / "benchmarks" / "results" / "overload.json"
+    path.unlink(missing_ok=True)
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.overload"], cwd=ROOT, env={**os.environ, "BENCH_S": str(seconds)},
+        stdout=subprocess.DEVNULL, check=False,  # 1 where a demand does not hold
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def _scope(crops: int, load: bool, quick: bool, seconds: float | None) -> Scope:
+    plan = QUICK if quick else FULL
+    return Scope(
+        load=load, ks=crops == KS_AT, restarts=(1 if quick else 3) if crops >= KS_AT or load else 1,
+        raw_seconds=0.2 if quick else 1.0, plan=replace(plan, seconds=seconds or plan.seconds),
+    )  # fmt: skip
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller galleries and shorter runs: five minutes")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="the others stay as they are")
+    parser.add_argument("--sizes", nargs="+", type=int, help="galleries to measure; the others stay as they are")
+    parser.add_argument("--seconds", type=float, help="of each run under load, instead of 5, or 1 where quick")
+    parser.add_argument("--prepare", action="store_true", help="only fill the galleries, for a run that follows")
+    return parser.parse_args()
+
+
+def _word(holds: bool | None) -> str:
+    return {True: "holds  ", False: "FAILS  ", None: "unknown"}[holds]
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

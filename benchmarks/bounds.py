@@ -1,0 +1,151 @@
+"""The bounds that the project holds itself to, each with what was measured. Pure arithmetic over results.json: a bound
+that was not measured says so, and is neither held nor broken.
+
+What the parts allow together: a query takes 1/D + 1/E + 1/S seconds of the whole machine, with D, E and S the pictures,
+vectors and searches a second that decoding, the network and the index do alone, each on all cores and at its best. So
+the machine can answer 1 / (1/D + 1/E + 1/S) queries a second, if nothing else costs anything, load generator included.
+"""
+
+from typing import Any
+
+LOADED = "100000"
+MILLION = "1000000"
+CLIENTS = "32"
+Results = dict[str, Any]
+
+
+def allowed_per_s(alone: dict[str, Any]) -> float:
+    """Queries a second that decode, embed and search alone allow on the same cores."""
+    searches = max(int(count) / search_alone_ms(alone, count) * 1000 for count in alone["faiss"]["queries"])
+    rates = (alone["decode"]["per_s"]["median"], alone["embed"]["per_s"]["median"], searches)
+    return float(1 / sum(1 / rate for rate in rates))
+
+
+def alone_p50_ms(alone: dict[str, Any]) -> float:
+    """Median time of one picture through decode, embed and search alone, one after the other."""
+    return float(alone["decode"]["p50_ms"] + alone["embed"]["p50_ms"] + search_alone_ms(alone, "1"))
+
+
+def search_alone_ms(alone: dict[str, Any], queries: str) -> float:
+    """Time of so many queries in one search: raw FAISS at the best of its knobs, or the service's index if that is
+    faster, alone as well."""
+    return float(min(alone[part]["queries"][queries]["best_ms"]["median"] for part in ("faiss", "index")))
+
+
+def check_bounds(results: Results) -> list[dict[str, Any]]:
+    """Each bound: key, what, bound, relation, value, holds, and how the value came about. Value and holds are None
+    where it was not measured."""
+    loaded, million = _gallery(results, LOADED), _gallery(results, MILLION)
+    flood = (results.get("overload") or {}).get("demands") or []
+    soak = results.get("soak") or {}
+    return [
+        _bound("query_throughput", "query throughput, 32 clients, raw JPEG, 100,000 crops, over what the parts allow",
+               ">=", 0.80, *_throughput(loaded)),
+        _bound("latency_added", "latency added at 1 client over decode + embed + search alone, p50, ms, 100,000 crops",
+               "<=", 2.0, *_added(loaded)),
+        *_batched(million),
+        _bound("bulk_enrolment", "bulk enrolment, acknowledged durable, over raw embedding", ">=", 0.7,
+               *_bulk(loaded)),
+        _bound("restart_100k", "ready after restart, 100,000 crops, s", "<=", 3.0, *_restart(loaded)),
+        _bound("restart_1m", "ready after restart, 1,000,000 crops, s", "<=", 10.0, *_restart(million)),
+        _bound("memory_100k", "resident memory, 100,000 crops, over 1.3 × vectors + model + 300 MB", "<=", 1.0,
+               *_memory(loaded)),
+        _bound("memory_1m", "resident memory, 1,000,000 crops, over 1.3 × vectors + model + 300 MB", "<=", 1.0,
+               *_memory(million)),
+        _bound("memory_flat", "growth of resident memory under an hour of mixed load, second half, MB an hour",
+               "<=", 20.0, *_flat(soak)),
+        _bound("overload_tail", "overload at 4 × capacity: p99 of accepted requests over p99 at capacity", "<=", 3.0,
+               *_demand(flood, "p99 of accepted")),
+        _bound("overload_refusals", "overload at 4 × capacity: refusals, p99, ms", "<=", 50.0,
+               *_demand(flood, "refusals, p99")),
+    ]  # fmt: skip
+
+
+def _bound(key: str, what: str, relation: str, bound: float, value: float | None, how: str) -> dict[str, Any]:
+    holds = None if value is None else (value >= bound if relation == ">=" else value <= bound)
+    rounded = None if value is None else round(value, 3)
+    return {
+        "key": key,
+        "what": what,
+        "relation": relation,
+        "bound": bound,
+        "value": rounded,
+        "holds": holds,
+        "how": how,
+    }
+
+
+Measured = tuple[float | None, str]
+NOT: Measured = (None, "not measured in this run")
+
+
+def _gallery(results: Results, crops: str) -> dict[str, Any]:
+    found: dict[str, Any] = results.get("galleries", {}).get(crops, {})
+    return found
+
+
+def _throughput(gallery: dict[str, Any]) -> Measured:
+    served = gallery.get("load", {}).get("service", {}).get("raw", {}).get(CLIENTS)
+    if not served or "alone" not in gallery:
+        return NOT
+    allowed, rate = allowed_per_s(gallery["alone"]), served["answered_per_s"]["median"]
+    return rate / allowed, f"{rate:,.0f} of {allowed:,.0f} queries a second"
+
+
+def _added(gallery: dict[str, Any]) -> Measured:
+    if "latency" not in gallery or "alone" not in gallery:
+        return NOT
+    whole, parts = gallery["latency"]["p50_ms"]["median"], alone_p50_ms(gallery["alone"])
+    return whole - parts, f"{whole:.2f} ms over HTTP, {parts:.2f} ms alone"
+
+
+def _batched(gallery: dict[str, Any]) -> list[dict[str, Any]]:
+    what = "batched exact search on CPU, 32 queries, 1,000,000 crops"
+    sgemm = defaults = same = NOT
+    if "alone" in gallery:
+        alone = gallery["alone"]
+        ours = alone["index"]["queries"][CLIENTS]["best_ms"]["median"]
+        product = alone["sgemm"]["queries"][CLIENTS]["best_ms"]["median"]
+        flat = alone["faiss"]["queries"][CLIENTS]["defaults_ms"]["median"]
+        sgemm = (product / ours, f"{ours:.0f} ms, NumPy's sgemm {product:.0f} ms")
+        defaults = (flat / ours, f"{ours:.0f} ms, IndexFlatIP {flat:.0f} ms")
+        same = (float(alone["index"]["same_results"]), "against a brute force in NumPy, the best 10 of 32 queries")
+    return [
+        _bound("search_sgemm", f"{what}, over NumPy's sgemm", ">=", 0.7, *sgemm),
+        _bound("search_defaults", f"{what}, over IndexFlatIP at its defaults", ">=", 2.0, *defaults),
+        _bound("search_same", f"{what}, same results (1 for yes)", ">=", 1.0, *same),
+    ]
+
+
+def _bulk(gallery: dict[str, Any]) -> Measured:
+    ways = {name: one for name, one in gallery.get("enrolment", {}).items() if name.startswith("bulk")}
+    if not ways or "alone" not in gallery:
+        return NOT
+    name = max(ways, key=lambda way: ways[way]["crops_per_s"]["median"])
+    rate, raw = ways[name]["crops_per_s"]["median"], gallery["alone"]["embed"]["per_s"]["median"]
+    return rate / raw, f"{rate:,.0f} crops a second ({name}), the network alone {raw:,.0f}"
+
+
+def _restart(gallery: dict[str, Any]) -> Measured:
+    ready = gallery.get("restart", {}).get("ready_s")
+    return (ready["median"], f"{ready['min']:.2f}–{ready['max']:.2f} s over {ready['runs']}") if ready else NOT
+
+
+def _memory(gallery: dict[str, Any]) -> Measured:
+    found = gallery.get("memory", {}).get("after_load")
+    if not found:
+        return NOT
+    return found["resident_mb"] / found["bound_mb"], f"{found['resident_mb']:,.0f} of {found['bound_mb']:,.0f} MB"
+
+
+def _flat(soak: dict[str, Any]) -> Measured:
+    if not soak or soak["seconds"] < 3600:
+        return None, "not measured over an hour" + (f"; {soak['seconds']:.0f} s were" if soak else "")
+    return soak["slope_mb_per_hour"], f"over {soak['seconds']:.0f} s"
+
+
+def _demand(demands: list[dict[str, Any]], start: str) -> Measured:
+    for one in demands:
+        if one["what"].startswith(start):
+            return float(one["value"]), one["what"]
+    return NOT

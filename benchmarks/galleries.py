@@ -1,0 +1,161 @@
+"""All that is measured at one size of the gallery, in one go: the parts alone, the service and the naive one in turn,
+enrolment, restart, memory."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+
+from benchmarks.enrolling import measure_enrolments
+from benchmarks.figures import figure
+from benchmarks.filling import fill, made_vectors
+from benchmarks.generator import name_of_generator
+from benchmarks.machine import ROOT, WORK, anonymous_bytes, resident_bytes
+from benchmarks.raw import MODEL_DIR, measure_alone
+from benchmarks.serving import Plan, Service, measure_k, measure_latency, measure_service, prepare_requests
+from service.embedding.manifest import read_manifest
+from tests.server import free_port
+
+CROPS_EACH = 8
+KS = (1, 3, 10, 30, 100)
+NAIVE_PATIENCE_S = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is measured at a size, besides what shows the growth: load with the parts alone, several k; and how long."""
+
+    load: bool
+    ks: bool
+    restarts: int
+    raw_seconds: float
+    plan: Plan
+
+
+def prepare(crops: int) -> Path:
+    """A folder with a database of that many crops, and their vectors in a file; made where it is not there."""
+    folder = WORK / f"gallery-{crops}"
+    made = folder / "made"
+    if not made.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        fill(f"sqlite:///{folder / 'reappear.db'}", crops=crops)
+        write_vectors(folder / "vectors.npy", crops)
+        made.touch()
+    return folder
+
+
+def write_vectors(path: Path, crops: int) -> None:
+    """The vectors of such a database as a (crops, dim) float32 .npy."""
+    dim = read_manifest(MODEL_DIR).output.dim
+    out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(crops, dim))
+    done = 0
+    for _, found in made_vectors(crops, max(1, crops // CROPS_EACH), dim):
+        out[done : done + len(found)] = found
+        done += len(found)
+    out.flush()
+
+
+def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any]:
+    """Everything at one size. The folder is used up: enrolment changes it."""
+    folder = prepare(crops)
+    (folder / "made").unlink()
+    found: dict[str, Any] = {
+        "crops": crops, "generator": name_of_generator(), "load_average": round(os.getloadavg()[0], 2),
+        "measured_at": time.strftime("%Y-%m-%d %H:%M"),
+        "plan": {"seconds": scope.plan.seconds, "repeats": scope.plan.repeats},
+    }  # fmt: skip
+    if scope.load:
+        say(f"{crops:,} crops: the parts alone")
+        found["alone"] = measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats)
+    else:
+        found["alone"] = measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats, ("index",))
+    service = Service(folder)
+    say(f"{crops:,} crops: start")
+    found["first_start_s"] = round(service.start_timed(), 3)
+    try:
+        found["restart"] = measure_restart(service, scope.restarts)
+        found["memory"] = {"ready": memory_of(service, crops)}
+        requests = prepare_requests(folder / "requests")
+        say(f"{crops:,} crops: one client")
+        plan = scope.plan
+        found["latency"] = measure_latency(service, requests["raw"], seconds=plan.seconds, repeats=plan.repeats)
+        if scope.ks:
+            found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds)
+        if scope.load:
+            say(f"{crops:,} crops: load")
+            with naive(folder / "vectors.npy") as port:
+                found["load"] = measure_service(service, port, requests, plan)
+        say(f"{crops:,} crops: enrolment")
+        found["enrolment"] = measure_enrolments(
+            service, folder / "enrolments", seconds=plan.seconds, repeats=plan.repeats, whole=scope.load
+        )
+        found["memory"]["after_load"] = memory_of(service, crops)
+    finally:
+        service.stop()
+    shutil.rmtree(folder)
+    return found
+
+
+def measure_parts(
+    vectors: Path, seconds: float, repeats: int, parts: tuple[str, ...] = ("decode", "embed", "faiss", "sgemm", "index")
+) -> dict[str, Any]:
+    """Decode, embed and search alone, one after the other."""
+    return {
+        part: measure_alone(
+            part, seconds=seconds, repeats=repeats, vectors=None if part in ("decode", "embed") else vectors
+        )
+        for part in parts
+    }
+
+
+def measure_restart(service: Service, times: int) -> dict[str, Any]:
+    """Seconds to stop, and from start to ready, several times; the last leaves it running."""
+    stops, starts = [], []
+    for _ in range(times):
+        began = time.perf_counter()
+        service.stop()
+        stops.append(time.perf_counter() - began)
+        starts.append(service.start_timed())
+    return {"stop_s": figure(stops), "ready_s": figure(starts)} if starts else {}
+
+
+def memory_of(service: Service, crops: int) -> dict[str, float]:
+    """Resident memory in MB (10⁶ bytes), and the bound that the design sets for this many crops."""
+    dim, model = read_manifest(MODEL_DIR).output.dim, (MODEL_DIR / read_manifest(MODEL_DIR).file).stat().st_size
+    bound = 1.3 * crops * dim * 4 + model + 300e6
+    return {
+        "resident_mb": round(resident_bytes(service.pid) / 1e6, 1),
+        "anonymous_mb": round(anonymous_bytes(service.pid) / 1e6, 1), "bound_mb": round(bound / 1e6, 1),
+        "vectors_mb": round(crops * dim * 4 / 1e6, 1),
+    }  # fmt: skip
+
+
+@contextmanager
+def naive(vectors: Path) -> Iterator[int]:
+    """The naive service on a port."""
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.naive", str(vectors), str(port)], cwd=ROOT)
+    try:
+        deadline = time.monotonic() + NAIVE_PATIENCE_S
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).raise_for_status()
+                break
+            except httpx.TransportError:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        yield port
+    finally:
+        process.kill()
+        process.wait()

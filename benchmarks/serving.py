@@ -1,0 +1,168 @@
+"""The service under load, as a user would run it, and what it says of its own stages meanwhile."""
+
+import re
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+
+from benchmarks.generator import Run, in_turn, run_clients
+from benchmarks.machine import cpu_seconds
+from benchmarks.pictures import KINDS, make_pictures, query_requests, write_requests
+from tests.server import Server
+
+START_PATIENCE_S = 900.0
+POLL_S = 0.01
+WARM_UP_S, WARM_UP_CLIENTS = 1.0, 32
+PICTURES = 64
+STAGES = ("decode", "embed", "search", "join")
+LINE = re.compile(
+    r'^reappear_stage_seconds_(sum|count|bucket)\{(?:le="([^"]+)",)?stage="([^"]+)"(?:,le="([^"]+)")?\} (\S+)$'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how often to measure."""
+
+    seconds: float
+    repeats: int
+    clients: tuple[int, ...]
+    naive_clients: tuple[int, ...]
+
+
+class Service(Server):
+    """`python -m service` with its defaults on a folder of its own; a large gallery may take long to load."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        super().__init__(folder / "data", f"sqlite:///{folder / 'reappear.db'}", **environment)
+
+    def start_timed(self) -> float:
+        """Start it; returns the seconds until /readyz says that it is."""
+        began = time.perf_counter()
+        self.launch("service", "--migrate")
+        self.wait_until_ready()
+        return time.perf_counter() - began
+
+    def wait_until_ready(self) -> None:
+        """As the tests do, with more patience. Raises AssertionError."""
+        assert self._process is not None
+        deadline = time.monotonic() + START_PATIENCE_S
+        with httpx.Client(base_url=self.url, timeout=5) as client:
+            while time.monotonic() < deadline:
+                if self._process.poll() is not None:
+                    raise AssertionError(f"the service ended with {self._process.returncode}; see {self.log}")
+                try:
+                    if client.get("/readyz").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                time.sleep(POLL_S)
+        raise AssertionError(f"the service was not ready in {START_PATIENCE_S} s; see {self.log}")
+
+    def stop(self) -> int:
+        """SIGTERM, and wait; a snapshot of a large gallery may take a while."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+        return self._process.wait(timeout=START_PATIENCE_S)
+
+
+Stages = dict[str, dict[str, float]]
+
+
+def read_stages(url: str) -> Stages:
+    """Sum, count and cumulative buckets of each stage, from /metrics."""
+    return parse_stages(httpx.get(f"{url}/metrics", timeout=30).text)
+
+
+def parse_stages(text: str) -> Stages:
+    """Of an exposition: {stage: {"sum": s, "count": n, "0.001": n …}}."""
+    found: Stages = {}
+    for line in text.splitlines():
+        if match := LINE.match(line):
+            kind, before, stage, after, value = match.groups()
+            key = (before or after) if kind == "bucket" else kind
+            found.setdefault(stage, {})[key] = float(value)
+    return found
+
+
+def stages_between(before: Stages, after: Stages) -> dict[str, dict[str, Any]]:
+    """What came in between: how often, mean in ms, and how many up to each bucket's bound in ms (not cumulative)."""
+    out = {}
+    for stage, now in after.items():
+        then = before.get(stage, {})
+        count = now["count"] - then.get("count", 0.0)
+        if count < 1:
+            continue
+        bounds = sorted((key for key in now if key not in ("sum", "count")), key=float)
+        cumulative = [now[key] - then.get(key, 0.0) for key in bounds]
+        each = [high - low for low, high in zip([0.0, *cumulative], cumulative, strict=False)]
+        out[stage] = {
+            "count": int(count),
+            "mean_ms": round((now["sum"] - then.get("sum", 0.0)) / count * 1000, 3),
+            "histogram": {
+                "inf" if bound == "+Inf" else f"{float(bound) * 1000:g}": int(there)
+                for bound, there in zip(bounds, each, strict=True)
+                if there
+            },
+        }
+    return out
+
+
+def prepare_requests(folder: Path, path: str = "/query?k=10") -> dict[str, Path]:
+    """Queries in files, by kind of body."""
+    pictures = make_pictures(PICTURES, view=1)
+    return {kind: write_requests(folder / kind, query_requests(pictures, kind, path)) for kind in KINDS}
+
+
+def measure_service(service: Service, naive_port: int | None, requests: dict[str, Path], plan: Plan) -> dict[str, Any]:
+    """The service, and the naive one beside it in turn, at each number of clients and kind of body."""
+    out: dict[str, Any] = {"service": {}, "naive": {}}
+    for kind, folder in requests.items():
+        for port in (naive_port, service.port):
+            if port is not None:
+                run_clients(port, folder, clients=WARM_UP_CLIENTS, seconds=WARM_UP_S)
+        for clients in plan.clients:
+            before, cpu = read_stages(service.url), cpu_seconds(service.pid)
+            ways = {"service": partial(run_clients, service.port, folder, clients=clients, seconds=plan.seconds)}
+            if naive_port is not None and clients in plan.naive_clients:
+                ways["naive"] = partial(run_clients, naive_port, folder, clients=clients, seconds=plan.seconds)
+            found = in_turn(ways, plan.repeats)
+            cpu = (cpu_seconds(service.pid) - cpu) / (plan.repeats * max(1, round(plan.seconds)))
+            found["service"]["stages"] = stages_between(before, read_stages(service.url))
+            found["service"]["service_cores"] = round(cpu, 3)
+            for way, figures in found.items():
+                out[way].setdefault(kind, {})[str(clients)] = figures
+    return {name: found for name, found in out.items() if found}
+
+
+def measure_latency(service: Service, requests: Path, *, seconds: float, repeats: int) -> dict[str, Any]:
+    """One client, and the stages of its queries."""
+    before = read_stages(service.url)
+
+    def ask() -> Run:
+        return run_clients(service.port, requests, clients=1, seconds=seconds)
+
+    ask()
+    found = in_turn({"one": ask}, repeats)["one"]
+    return found | {"stages": stages_between(before, read_stages(service.url))}
+
+
+def measure_k(service: Service, folder: Path, ks: tuple[int, ...], *, seconds: float) -> dict[str, Any]:
+    """Time of search and join, and of the whole, for each number of identities that is asked for."""
+    out = {}
+    for k in ks:
+        requests = prepare_requests(folder / f"k-{k}", f"/query?k={k}")["raw"]
+        out[str(k)] = measure_latency(service, requests, seconds=seconds, repeats=1)
+    return out
+
+
+def crops_in(url: str, collection: str = "default") -> int:
+    """How many crops a collection has."""
+    answer = httpx.get(f"{url}/collections/{collection}", timeout=60)
+    answer.raise_for_status()
+    return int(answer.json()["crops"])

@@ -1,0 +1,71 @@
+"""The sections of docs/performance.md on what commands of their own measure: peers, GPU, soak."""
+
+from typing import Any
+
+from benchmarks.tables import spread, table
+
+
+def soak_section(found: dict[str, Any] | None) -> str:
+    """Resident memory over time."""
+    if not found:
+        return "Not measured yet: `make bench-soak SOAK_S=3600` takes an hour."
+    head = (
+        f"{found['seconds']:,.0f} s of queries, enrolments and removals with varying sizes, k and filters: "
+        f"{found['requests']:,} requests, {found['failed']} of them failed. Resident memory grows by "
+        f"{found['slope_mb_per_hour']:,.1f} MB an hour over the second half, "
+        f"{found['slope_whole_mb_per_hour']:,.1f} over the whole run."
+    )
+    points = found["samples"][:: max(1, len(found["samples"]) // 12)]
+    return head + "\n\n" + table(("after, s", "resident, MB"), [(f"{at:,.0f}", f"{mb:,.1f}") for at, mb in points])
+
+
+def peers_section(found: dict[str, Any] | None) -> str:
+    """The same vectors in other systems."""
+    if not found:
+        return "Not measured yet: `make bench-peers`."
+    rows = []
+    for name, one in found["systems"].items():
+        if "error" in one:
+            rows.append((name, one["error"], *[""] * 8))
+            continue
+        rows.append(
+            (f"{name} {one.get('version', '')}", one["through"], *(
+                spread(one[key], 2) if isinstance(one.get(key), dict) else "–"
+                for key in ("load_s", "search_1_ms", "search_32_ms", "filtered_ms", "delete_ms", "restart_s")
+            ), f"{one['recall']:.3f}", f"{one['recall_filtered']:.3f}")
+        )  # fmt: skip
+    head = ("system", "through", "load, s", "1 query, ms", "32 queries, ms", "1 filtered, ms", "delete, ms",
+            "restart to first answer, s", "recall@10", "filtered recall@10")  # fmt: skip
+    return str(
+        f"{found['crops']:,} vectors of {found['dim']} dimensions, the same ones for all, one after the other in one "
+        f"run on {found['machine']['cores']} cores of {found['machine']['cpu']}, load average "
+        f"{found['machine']['load_average']}. Recall is against exact search; the filter keeps one crop in 16.\n\n"
+        + table(head, rows)
+        + "\n\n"
+        + found["notes"]
+    )
+
+
+def gpu_section(found: dict[str, Any] | None) -> str:
+    """What was measured on a GPU, or that nothing was."""
+    if not found:
+        return (
+            "**Not measured.** No figure on this page was taken on a GPU. `make bench-gpu` measures, where CUDA is "
+            "present: bytes a second of FAISS's flat index in fp16 against the card's bandwidth at batches of 1, "
+            "16, 64 and 256 over 1,000,000 and 10,000,000 vectors, additions and removals at 10,000,000 through the "
+            "service's own index, and ONNX Runtime on CUDA at batches of 1 to 32."
+        )
+    rows = [
+        (f"{int(size):,}", batch, spread(one["ms"], 2), f"{one['gb_per_s']:,.0f}", f"{one['of_bandwidth']:.2f}")
+        for size, batches in found["flat"].items()
+        for batch, one in batches.items()
+    ]
+    text = f"{found['device']}, {found['bandwidth_gb_per_s']:,.0f} GB/s as measured by copying on the card.\n\n"
+    text += table(("vectors", "batch", "ms", "GB/s", "of the bandwidth"), rows)
+    if found.get("embed"):
+        text += "\n\n" + table(("batch", "pictures/s"), [(b, spread(one, 0)) for b, one in found["embed"].items()])
+    if found.get("index"):
+        text += "\n\n" + table(
+            ("through the service's index", "ms"), [(k, spread(v, 2)) for k, v in found["index"].items()]
+        )
+    return text + (f"\n\nNot measured: {found['not_measured']}" if found.get("not_measured") else "")
