@@ -19,6 +19,7 @@ from service.embedding.onnx_model import OnnxModel
 from service.errors import DatabaseDown, FolderRefused, ReappearError
 from service.index.exact import FAISS_BUILD
 from service.store.lock import FolderLock
+from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder, SnapshotRefused
 
 LEAST_FREE_BYTES = 1_000_000_000
 MOST_CLOCK_DRIFT_S = 5
@@ -36,8 +37,8 @@ class Finding:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Check settings, model, provider, FAISS, database, folder, disk, clock and service. Exit status 1 where something
-    is not well. Changes nothing, and may be run beside the service.
+    """Check settings, model, provider, FAISS, database, folder, snapshot, disk, clock and service. Exit status 1 where
+    something is not well. Changes nothing, and may be run beside the service.
 
     [bold]Example:[/] reappear doctor
     """
@@ -96,6 +97,22 @@ def _folder(settings: Settings) -> Finding:
     return Finding("folder", True, f"{settings.data_dir}, writable, not in use")
 
 
+def _snapshot(settings: Settings) -> Finding:
+    """Its manifest and the lengths of its files; only a start reads them whole."""
+    folder = SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER)
+    numbers = folder.numbers()
+    if not numbers:
+        return Finding("snapshot", True, "none; the index is loaded from the database")
+    try:
+        newest = folder.read(numbers[0])
+    except SnapshotRefused as error:
+        return Finding(
+            "snapshot", False, f"the newest cannot be used: {error}", f"remove {settings.data_dir / SNAPSHOT_FOLDER}"
+        )
+    crops = sum(file.rows for files in newest.files.values() for file in files)
+    return Finding("snapshot", True, f"{newest.taken_at:%Y-%m-%d %H:%M} UTC, {crops} crops")
+
+
 def _disk(settings: Settings) -> Finding:
     place = settings.data_dir if settings.data_dir.is_dir() else settings.data_dir.absolute().parent
     free = shutil.disk_usage(place).free
@@ -133,6 +150,6 @@ def _service(settings: Settings) -> Finding:
 
 
 CHECKS: dict[str, Callable[[Settings], Finding]] = {
-    "model": _model, "faiss": _faiss, "database": _database, "folder": _folder, "disk": _disk, "clock": _clock,
-    "service": _service,
+    "model": _model, "faiss": _faiss, "database": _database, "folder": _folder, "snapshot": _snapshot,
+    "disk": _disk, "clock": _clock, "service": _service,
 }  # fmt: skip

@@ -19,6 +19,7 @@ from service.db.copying import Meta, hold_still, read_meta
 from service.db.engine import Database
 from service.db.loading import Owners, read_all_vectors, read_owners, read_vectors
 from service.domain import CropIds, Piece
+from service.errors import DatabaseDown
 from service.flows.snapshots import Snapshots
 from service.index.gallery import Galleries
 from service.store.snapshots import PieceFile, Snapshot, SnapshotRefused
@@ -75,8 +76,14 @@ def _restore(
             snapshots.check(snapshot.stamp, meta)
             taken = _take(galleries, snapshots, snapshot, crops, fail_point)
             database.read_now(_compare, taken, model)
-        except SnapshotRefused as error:
-            log.warning("a snapshot of the index is not used: %s", error, extra={"snapshot": number})
+        except DatabaseDown:
+            raise
+        except Exception as error:  # whatever is wrong with it, SQL has all of it too
+            expected = isinstance(error, SnapshotRefused)
+            reason = error if expected else repr(error)
+            log.warning(
+                "a snapshot of the index is not used: %s", reason, extra={"snapshot": number}, exc_info=not expected
+            )
             galleries.clear()
             continue
         snapshots.loaded(snapshot, _known(galleries, taken))

@@ -192,6 +192,7 @@ class Snapshots:
                 self._kept = [_Kept(snapshot, cut.at), *self._kept]
                 self._keep_only(self._kept[:KEPT])
             except Abandoned:
+                self._due_at = NEVER
                 log.info("a snapshot of the index was abandoned")
             except (OSError, FileRefused) as error:
                 log.error("no snapshot of the index can be written, so a start takes longer: %s", error)

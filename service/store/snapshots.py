@@ -140,7 +140,7 @@ class SnapshotFolder:
         """Write a snapshot with the pieces of each collection, those left out that are known by collection and key.
         Returns it and all its files by collection and key. Raises OSError, and Abandoned once `go_on` says no; then
         nothing of it is left."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_folder(self._folder.parent)
         named: dict[tuple[int, str], PieceFile] = {}
         written: list[str] = []

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 
+from service.store.snapshots import SnapshotFolder, Stamp
 from tests.command.conftest import ADMIN_KEY, Run, run
 from tests.pictures import jpeg
 from tests.server import Server, free_port
@@ -94,16 +95,22 @@ def test_the_doctor_finds_a_well_installation_well_and_says_what_is_wrong(
     well = command("doctor", "--json")
     assert well.returncode == 0, well.stdout
     found = {one["part"]: one for one in json.loads(well.stdout)}
-    assert set(found) == {"model", "faiss", "database", "folder", "disk", "clock", "service"}
+    assert set(found) == {"model", "faiss", "database", "folder", "snapshot", "disk", "clock", "service"}
     assert "CPUExecutionProvider" in found["model"]["found"]
     assert "in use by a service" in found["folder"]["found"]
     assert "ready" in found["service"]["found"]
+    assert found["snapshot"]["found"].startswith("none")
     broken = tmp_path / "model"
     broken.mkdir()
+    torn = tmp_path / "torn"
+    SnapshotFolder(torn / "index").write(Stamp("uuid", 1, 1, "model", 2, "kind"), {}, {})
+    assert "UTC, 0 crops" in command("doctor", "--json", REAPPEAR_DATA_DIR=str(torn)).stdout
+    (torn / "index" / "snapshot-00000001.json").write_bytes(b"{}")
     wrong = {
         "model": {"REAPPEAR_MODEL_DIR": str(broken)},
         "database": {"REAPPEAR_DATABASE_URL": f"sqlite:///{tmp_path / 'no' / 'such.db'}"},
         "folder": {"REAPPEAR_DATA_DIR": str(tmp_path / "nowhere")},
+        "snapshot": {"REAPPEAR_DATA_DIR": str(torn)},
     }
     for part, environment in wrong.items():
         ill = command("doctor", "--json", **environment)

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from tests.api.holdings import wait_for
 from tests.crash.audit import audit
 from tests.crash.crowd import JPEG, Crowd
 from tests.crash.oracle import Oracle
@@ -99,6 +100,28 @@ def test_a_disk_that_fails_again_and_again_under_load_loses_nothing_and_leaves_n
     server.stop()
     server.start()  # which settles what was in doubt
     assert oracle.problems(audit(database_url, server.data_dir)) == []
+
+
+@pytest.mark.parametrize("fault", [{"bytes_left": 0}, {"bytes_left": 1_000}, {"read_only": True}])
+def test_a_disk_that_takes_no_snapshot_of_the_index_is_told_of_and_gets_the_next_one_by_itself(
+    fault: dict[str, int], database_url: str, tmp_path: Path, disk: FaultyDisk
+) -> None:
+    server = Server(tmp_path / "data", database_url, **disk.environment, REAPPEAR_SNAPSHOT_MINUTES="0.02")
+    server.start()
+    try:
+        httpx.post(f"{server.url}/gallery", content=jpeg(1), headers=JPEG, timeout=30)
+        disk.change(**fault)
+        wait_for(lambda: "no snapshot of the index" in server.log.read_text())
+        assert list((tmp_path / "data").glob("index/*.json")) == []
+        assert httpx.get(f"{server.url}/readyz").status_code == 200
+        disk.change()
+        wait_for(lambda: len(list((tmp_path / "data").glob("index/*.json"))) == 1)
+    finally:
+        disk.change()
+        server.stop()
+    server.start()
+    assert '"from_snapshot":1,"from_database":0' in server.log.read_text()
+    server.stop()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

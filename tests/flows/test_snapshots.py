@@ -194,6 +194,17 @@ def test_where_the_newest_snapshot_is_damaged_the_one_before_it_is_used_and_else
     assert log.text.count("is damaged") == (1 if what == "newest" else 2)
 
 
+def test_pieces_that_the_index_does_not_take_are_no_reason_not_to_start(
+    filled: Settings, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a version with larger blocks, say."""
+    monkeypatch.setattr("service.index.exact.ExactIndex.__init__.__kwdefaults__", {"threads": 1, "block_rows": 2})
+    with serving(filled) as client:
+        assert client.get("/readyz").json()["crops"] == PEOPLE + 1
+    assert sources(log) == [(0, PEOPLE + 1)]
+    assert "is not used" in log.text
+
+
 def test_an_old_database_that_was_put_back_by_hand_and_gave_its_ids_again_is_found_out(
     settings: Settings, log: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
