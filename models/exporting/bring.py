@@ -4,7 +4,7 @@ figures. No torch: onnx, onnxruntime and numpy."""
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,7 @@ from models.evaluation.exam import read_exam
 from models.evaluation.histogram import describe_colours
 from models.exporting.acceptance import accept, check_enough, embed, examine, measure_thresholds
 from models.exporting.folder import NAME, check_free, write_folder
+from models.exporting.origin import describe_file, to_entries
 from models.exporting.probe import (
     PICTURES,
     Told,
@@ -89,7 +90,7 @@ def bring(
     vectors = embed_all(graph, exam, f"judging {name}")
     baseline = examine(exam, embed(describe_colours, exam, "judging a histogram"))
     acceptance = accept(exam, examine(exam, vectors), baseline, at_least)
-    graph = with_metadata(graph, describe_origin(name, sha256, source_url, trial, acceptance.model_dump()))
+    graph = with_metadata(graph, describe_origin(describe_file(name, pixels, acceptance), sha256, source_url, trial))
     thresholds = measure_thresholds(exam, vectors)
     manifest = write_folder(
         out,
@@ -142,8 +143,7 @@ def tabulate(trials: Sequence[Trial]) -> Table:
     return table
 
 
-def describe_origin(name: str, sha256: str, url: str, trial: Trial, figures: dict[str, Any]) -> dict[str, str]:
+def describe_origin(told: dict[str, object], sha256: str, url: str, trial: Trial) -> dict[str, str]:
     """What the file says of itself in its metadata."""
-    told = {"reappear.name": name, "reappear.source_sha256": sha256, "reappear.feeding": trial.feeding.flags}
-    told |= {f"reappear.{key}": str(value) for key, value in figures.items()}
-    return told | ({"reappear.source_url": url} if url else {})
+    told = told | {"source_sha256": sha256, "feeding": trial.feeding.flags}
+    return to_entries(told | ({"source_url": url} if url else {}))

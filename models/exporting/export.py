@@ -34,16 +34,17 @@ from models.exporting.acceptance import (
     measure_thresholds,
 )
 from models.exporting.folder import NAME, check_free, write_folder
+from models.exporting.origin import describe_file, describe_training, to_entries
 from models.exporting.probe import embed_all
 from models.exporting.quantise import to_fp16, to_int8
 from models.exporting.rendered import choose, render
-from models.exporting.running import AGREEMENT, least_cosine, prepare, run
+from models.exporting.running import AGREEMENT, least_cosine, prepare, run, size_of
 from models.exporting.surgery import with_metadata
 from models.network import Extractor
 from models.people.crowd import draw_pictures
 from models.people.style import STREET
-from models.runs import digest_network, load_run, read_record
-from service.embedding.manifest import Acceptance
+from models.runs import Record, digest_network, load_run, read_record
+from service.embedding.manifest import sha256_of
 
 OPSET = 18
 PICTURES = 32  # on which PyTorch and ONNX must agree
@@ -100,7 +101,7 @@ def export(
     check_free(out)
     network = load_run(folder, which)
     made = None if thresholds is None else choose(read_thresholds(thresholds, {digest_network(network)}), gallery)
-    commit = read_record(folder).commit
+    record, weights = read_record(folder), sha256_of(folder / f"{which}.pt")
     exam = None
     if data is not None:
         exam = read_exam_of(folder, str(data), data_layout, pattern=pattern, share=share)
@@ -123,7 +124,8 @@ def export(
             vectors = embed_all(graph, exam, f"judging {precision}")
             scores = check_loss(precision, scores, examine(exam, vectors), most_loss)
         acceptance, stated = accepted(exam, scores), measure_thresholds(exam, vectors)
-    graph = with_metadata(graph, describe_graph(name, network, commit, precision, acceptance))
+    told = describe_run(record, network, which) | describe_file(name, size_of(open_graph(graph)), acceptance)
+    graph = with_metadata(graph, to_entries(told | {"precision": precision, "run_sha256": weights}))
     manifest = write_folder(
         out, graph, name=name, thresholds=stated, precision=precision, acceptance=acceptance
     )  # fmt: skip
@@ -236,16 +238,14 @@ def model_of(graph: bytes, network: Extractor) -> Model:
     return Model("exported", shape.height, shape.width, lambda crops: run(session, crops, len(crops)))
 
 
-def describe_graph(
-    name: str, network: Extractor, commit: str, precision: str, acceptance: Acceptance | None
-) -> dict[str, str]:
-    """What the file says of itself in its metadata; no date, so that the same weights give the same bytes."""
-    told = {
-        "reappear.name": name,
-        "reappear.architecture": json.dumps(network.architecture.to_json(), sort_keys=True),
-        "reappear.commit": commit,
-        "reappear.weights": digest_network(network),
-        "reappear.precision": precision,
+def describe_run(record: Record, network: Extractor, which: str) -> dict[str, object]:
+    """What the file says of its run."""
+    last = record.scores[-1][0] if record.scores else 0
+    steps = record.best.get("step", last) if which == "best" else last
+    return {
+        "architecture": json.dumps(network.architecture.to_json(), sort_keys=True),
+        "backbone": network.architecture.backbone,
+        "commit": record.commit,
+        "weights": digest_network(network),
+        **describe_training(record.flags, record.identities, steps),
     }
-    figures = {} if acceptance is None else acceptance.model_dump()
-    return told | {f"reappear.{key}": str(value) for key, value in figures.items()}

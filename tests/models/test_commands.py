@@ -135,6 +135,7 @@ def test_a_full_disk_while_training(people: Path, tmp_path: Path, refusal: Refus
         assert not [path for path in run.iterdir() if path.suffix in (".pt", ".part")]
 
 
+@pytest.mark.usefixtures("traced_once")
 def test_a_full_disk_while_exporting_and_evaluating(run: Path, people: Path, tmp_path: Path, refusal: Refusal) -> None:
     with files_of_at_most(20_000):
         assert "nothing was written" in refusal("export", run, "--out", tmp_path / "mine", "--data", people)

@@ -82,6 +82,7 @@ def test_the_file_says_where_it_comes_from_and_the_same_input_gives_the_same_byt
     assert (tmp_path / "one" / "model.onnx").read_bytes() == (tmp_path / "two" / "model.onnx").read_bytes()
     props = {one.key: one.value for one in onnx.load(tmp_path / "one" / "model.onnx").metadata_props}
     assert props["reappear.source_url"] == url
+    assert props["reappear.input"] == f"{HEIGHT}x{WIDTH}"
     assert props["reappear.source_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert "--range 0-1 --mean 0.485,0.456,0.406" in props["reappear.feeding"]
     assert float(props["reappear.mean_ap"]) > 0.6
