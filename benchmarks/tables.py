@@ -158,6 +158,7 @@ def memory_table(galleries: dict[str, Any]) -> str:
              f"{found['memory']['after_load']['resident_mb']:,.0f}",
              f"{found['memory']['after_load']['anonymous_mb']:,.0f}", f"{found['memory']['ready']['bound_mb']:,.0f}")
             for crops, found in by_size(galleries)
+            if "restart" in found
         ],
     )  # fmt: skip
 
