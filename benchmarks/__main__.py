@@ -17,10 +17,11 @@ from benchmarks.report import RESULTS, write_report, write_results
 from benchmarks.serving import Plan
 
 FORMAT = 1
-PARTS = ("galleries", "overload")
-FULL_LOAD, FULL_GROWTH = (1_000, 100_000, 1_000_000), (10_000, 30_000, 100_000, 300_000, 1_000_000)
-QUICK_LOAD, QUICK_GROWTH = (1_000, 100_000), (10_000, 30_000, 100_000)
-KS_AT = 100_000  # in both
+PARTS = ("alone", "service", "overload")
+FULL_SIZES = (1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
+QUICK_SIZES = (1_000, 10_000, 30_000, 100_000)
+LOAD = (1_000, 100_000, 1_000_000)  # the others only show the growth
+KS_AT = 100_000
 FULL = Plan(seconds=5, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
 QUICK = Plan(seconds=1, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 32))
 
@@ -28,8 +29,8 @@ QUICK = Plan(seconds=1, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 32
 def main() -> int:
     """Exit status 0 also where a bound does not hold: this tells, it does not judge."""
     arguments = _arguments()
-    load, growth = (QUICK_LOAD, QUICK_GROWTH) if arguments.quick else (FULL_LOAD, FULL_GROWTH)
-    sizes = arguments.sizes or sorted({*load, *growth})
+    usual = QUICK_SIZES if arguments.quick else FULL_SIZES
+    sizes = arguments.sizes or usual
     if arguments.prepare:
         for crops in sizes:
             prepare(crops)
@@ -41,11 +42,11 @@ def main() -> int:
     results["generator"] = name_of_generator()
     if results["generator"] != "wrk":
         _say("wrk is not here and cannot be installed: benchmarks.load takes its place, and more of the cores")
-    if "galleries" in arguments.only:
-        for crops in sizes:
-            scope = _scope(crops, crops in load, arguments.quick, arguments.seconds)
-            results.setdefault("galleries", {})[str(crops)] = measure_gallery(crops, scope, _say)
-            write_results(results)
+    galleries = results.setdefault("galleries", {})
+    for crops in sizes if {"alone", "service"} & set(arguments.only) else ():
+        scope = _scope(crops, arguments)
+        galleries[str(crops)] = galleries.get(str(crops), {}) | measure_gallery(crops, scope, _say)
+        write_results(results)
     if "overload" in arguments.only:
         _say("overload")
         results["overload"] = measure_overload(2 if arguments.quick else 8)
@@ -77,11 +78,12 @@ def measure_overload(seconds: float) -> dict[str, Any]:
     return found
 
 
-def _scope(crops: int, load: bool, quick: bool, seconds: float | None) -> Scope:
-    plan = QUICK if quick else FULL
+def _scope(crops: int, arguments: argparse.Namespace) -> Scope:
+    load, quick, plan = crops in LOAD, arguments.quick, QUICK if arguments.quick else FULL
     return Scope(
-        load=load, ks=crops == KS_AT, restarts=(1 if quick else 3) if crops >= KS_AT or load else 1,
-        raw_seconds=0.2 if quick else 1.0, plan=replace(plan, seconds=seconds or plan.seconds),
+        alone="alone" in arguments.only, service="service" in arguments.only, load=load, ks=crops == KS_AT,
+        restarts=1 if quick or not load else 3, raw_seconds=0.2 if quick else 1.0,
+        plan=replace(plan, seconds=arguments.seconds or plan.seconds),
     )  # fmt: skip
 
 

@@ -26,14 +26,18 @@ from service.embedding.manifest import read_manifest
 from tests.server import free_port
 
 CROPS_EACH = 8
+PARTS = ("decode", "embed", "faiss", "sgemm", "index")
 KS = (1, 3, 10, 30, 100)
 NAIVE_PATIENCE_S = 120
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is measured at a size, besides what shows the growth: load with the parts alone, several k; and how long."""
+    """What is measured at a size: the parts alone, the service, or both; with load and several k, or only what shows
+    the growth; and how long."""
 
+    alone: bool
+    service: bool
     load: bool
     ks: bool
     restarts: int
@@ -66,28 +70,38 @@ def write_vectors(path: Path, crops: int) -> None:
 
 
 def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any]:
-    """Everything at one size. The folder is used up: enrolment changes it."""
+    """Everything at one size."""
     folder = prepare(crops)
-    (folder / "made").unlink()
     found: dict[str, Any] = {
-        "crops": crops, "generator": name_of_generator(), "load_average": round(os.getloadavg()[0], 2),
-        "measured_at": time.strftime("%Y-%m-%d %H:%M"),
+        "crops": crops, "generator": name_of_generator(), **now(),
         "plan": {"seconds": scope.plan.seconds, "repeats": scope.plan.repeats},
     }  # fmt: skip
-    if scope.load:
+    if scope.alone:
         say(f"{crops:,} crops: the parts alone")
-        found["alone"] = measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats)
-    else:
-        found["alone"] = measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats, ("index",))
-    service = Service(folder)
+        parts = PARTS if scope.load else ("index",)
+        found["alone"] = now() | measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats, parts)
+    if scope.service:
+        (folder / "made").unlink()  # used up: enrolment changes it
+        found |= measure_whole(crops, folder, scope, say)
+        shutil.rmtree(folder)
+    return found
+
+
+def now() -> dict[str, Any]:
+    """When, and how busy the machine was before."""
+    return {"measured_at": time.strftime("%Y-%m-%d %H:%M"), "load_average": round(os.getloadavg()[0], 2)}
+
+
+def measure_whole(crops: int, folder: Path, scope: Scope, say: Any) -> dict[str, Any]:
+    """The service: start, memory, one client, load, enrolment."""
+    service, plan = Service(folder), scope.plan
     say(f"{crops:,} crops: start")
-    found["first_start_s"] = round(service.start_timed(), 3)
+    found: dict[str, Any] = {"first_start_s": round(service.start_timed(), 3)}
     try:
         found["restart"] = measure_restart(service, scope.restarts)
         found["memory"] = {"ready": memory_of(service, crops)}
         requests = prepare_requests(folder / "requests")
         say(f"{crops:,} crops: one client")
-        plan = scope.plan
         found["latency"] = measure_latency(service, requests["raw"], seconds=plan.seconds, repeats=plan.repeats)
         if scope.ks:
             found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds)
@@ -102,13 +116,10 @@ def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any
         found["memory"]["after_load"] = memory_of(service, crops)
     finally:
         service.stop()
-    shutil.rmtree(folder)
     return found
 
 
-def measure_parts(
-    vectors: Path, seconds: float, repeats: int, parts: tuple[str, ...] = ("decode", "embed", "faiss", "sgemm", "index")
-) -> dict[str, Any]:
+def measure_parts(vectors: Path, seconds: float, repeats: int, parts: tuple[str, ...]) -> dict[str, Any]:
     """Decode, embed and search alone, one after the other."""
     return {
         part: measure_alone(

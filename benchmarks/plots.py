@@ -8,6 +8,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 from matplotlib import pyplot
 
+from benchmarks.growth import SMALLEST
 from benchmarks.serving import STAGES
 from benchmarks.tables import by_size, count
 
@@ -48,6 +49,7 @@ def _load(galleries: dict[str, Any]) -> Any:
         axis.set_xticks([1, 8, 32, 128], ["1", "8", "32", "128"])
         axis.grid(alpha=0.3)
     axes[0][0].legend(fontsize=8)
+    picture.tight_layout()
     return picture
 
 
@@ -62,6 +64,7 @@ def _stages(galleries: dict[str, Any]) -> Any:
             below = [low + mean for low, mean in zip(below, means, strict=True)]
         axis.set(title=f"{count(crops)} crops", xlabel="clients", ylabel="mean ms of a query")
     axes[0][0].legend(fontsize=8)
+    picture.tight_layout()
     return picture
 
 
@@ -74,7 +77,8 @@ def _growth(growth: dict[str, Any]) -> Any:
         if one["fit"] is not None:
             fit = one["fit"]
             label = f"exponent {fit['exponent']:.2f}"
-            axis.loglog(sizes, [fit["factor"] * x ** fit["exponent"] for x in sizes], "--", label=label)
+            fitted = [x for x in sizes if one["against"] == "k" or x >= SMALLEST]
+            axis.loglog(fitted, [fit["factor"] * x ** fit["exponent"] for x in fitted], "--", label=label)
         axis.set(title=one["what"], xlabel=one["against"], ylabel=one["unit"])
         axis.legend(fontsize=8)
         axis.grid(alpha=0.3, which="both")

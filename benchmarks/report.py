@@ -69,6 +69,7 @@ def render(results: dict[str, Any], apart: dict[str, dict[str, Any] | None], plo
     """The page. `plots` names those that were drawn; a section without figures is left out or says so."""
     galleries = results.get("galleries", {})
     loaded = {crops: found for crops, found in galleries.items() if "load" in found}
+    with_parts = {crops: found for crops, found in galleries.items() if "faiss" in found.get("alone", {})}
 
     def plot(name: str, meaning: str) -> list[str]:
         return [f"![{meaning}](performance/{name}.png)"] if name in plots else []
@@ -78,7 +79,7 @@ def render(results: dict[str, Any], apart: dict[str, dict[str, Any] | None], plo
         *(["**A quick run**: smaller galleries and short runs; its spread is wide."] if results.get("quick") else []),
         "## The machine", machine_table(results),
         "## Numbers to hold", bounds_table(results["bounds"]),
-        "## The parts alone", alone_table(loaded),
+        "## The parts alone", alone_table(with_parts),
         "## The service under load", *plot("load", "Queries a second by clients"), load_table(loaded),
         "## Where a query spends its time", *plot("stages", "Stages of a query by clients"), stage_table(loaded),
         "## Enrolment", enrolment_table(galleries),

@@ -122,12 +122,16 @@ def stage_table(galleries: dict[str, Any]) -> str:
         for clients, ours in found["load"]["service"].get("raw", {}).items():
             means = [ours["stages"].get(stage, {}).get("mean_ms") for stage in STAGES]
             cells = ["" if mean is None else f"{mean:,.2f}" for mean in means]
-            rows.append((count(crops), clients, *cells, f"{ours['service_cores']:.2f}"))
-    head = ("crops", "clients", *(f"{stage}, ms" for stage in STAGES), "cores of the service")
+            rows.append((count(crops), clients, *cells, _whole(ours), f"{ours['service_cores']:.2f}"))
+    head = ("crops", "clients", *(f"{stage}, ms" for stage in STAGES), "whole, p50, ms", "cores of the service")
     return (
         table(head, rows)
         + "\n\nMeans of the service's own /metrics; waiting for a place in a batch is part of a stage."
     )
+
+
+def _whole(run: dict[str, Any]) -> str:
+    return "" if run["refused"] else spread(run["p50_ms"])
 
 
 def enrolment_table(galleries: dict[str, Any]) -> str:
@@ -154,6 +158,7 @@ def memory_table(galleries: dict[str, Any]) -> str:
              f"{found['memory']['after_load']['resident_mb']:,.0f}",
              f"{found['memory']['after_load']['anonymous_mb']:,.0f}", f"{found['memory']['ready']['bound_mb']:,.0f}")
             for crops, found in by_size(galleries)
+            if "restart" in found
         ],
     )  # fmt: skip
 

@@ -6,6 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +48,19 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     prepare(folder, arguments.crops)
-    systems: dict[str, Any] = {}
-    for name in PINS:
-        systems[name] = run_peer(name, folder, arguments.seconds)
-        print(name, json.dumps(systems[name]), flush=True)
-    systems["our index"] = measure_index(folder, arguments.seconds)
-    systems["our service"] = measure_service(folder, arguments.crops, arguments.seconds)
-    for name in ("our index", "our service"):
-        print(name, json.dumps(systems[name]), flush=True)
+    found: dict[str, Any] = {
+        "crops": arguments.crops, "dim": DIM, "machine": describe_machine(), "systems": {}, "notes": NOTES,
+    }  # fmt: skip
+    ways: dict[str, Callable[[], dict[str, Any]]] = {
+        "our index": lambda: measure_index(folder, arguments.seconds),
+        "our service": lambda: measure_service(folder, arguments.crops, arguments.seconds),
+        **{name: partial(run_peer, name, folder, arguments.seconds) for name in PINS},
+    }
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    found = {"crops": arguments.crops, "dim": DIM, "machine": describe_machine(), "systems": systems, "notes": NOTES}
-    RESULT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    for name, measure in ways.items():
+        found["systems"][name] = measure()
+        print(name, json.dumps(found["systems"][name]), flush=True)
+        RESULT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(folder)
     return 0
 

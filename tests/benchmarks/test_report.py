@@ -44,6 +44,18 @@ def test_a_run_of_one_gallery_makes_a_page_too() -> None:
     assert "not measured" in render(found, NOTHING_APART, [])
 
 
+@pytest.mark.parametrize("missing", [{"alone"}, {"load", "restart", "memory", "latency", "enrolment", "first_start_s"}])
+def test_a_size_with_only_its_parts_or_its_service_makes_a_page(missing: set[str]) -> None:
+    found = whole()
+    for name in missing:
+        del found["galleries"]["100000"][name]
+    found["growth"], found["bounds"] = measure_growth(found["galleries"]), check_bounds(found)
+    sections = render(found, NOTHING_APART, []).split("\n## ")
+    parts, load = (next(one for one in sections if one.startswith(name)) for name in ("The parts", "The service"))
+    assert ("| 100,000 |" in parts) is ("alone" not in missing)
+    assert ("| 100,000 |" in load) is ("load" not in missing)
+
+
 def test_plots_are_drawn_of_what_there_is(tmp_path: Path) -> None:
     assert draw_plots(whole(), tmp_path) == ["load", "stages", "growth"]
     assert (tmp_path / "growth.png").stat().st_size > 1000
