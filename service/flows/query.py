@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.db.people import find_identity
-from service.db.sightings import Joined, allowed_crops, find_vector, join_crops, vectors_of
+from service.db.sightings import Joined, allowed_crops, find_vector, vectors_of
 from service.domain import Collection, Condition, Quality, Thresholds, VectorArray
 from service.embedding.batcher import Lane
 from service.errors import BadInput
@@ -83,7 +83,8 @@ async def query(parts: Parts, request: Query, watch: Stopwatch) -> Answer:
     """Search a collection. Raises NotFound, BadInput, BadPicture, Overloaded, Stopping or DatabaseDown."""
     with parts.admission.enter(max(1, len(request.probe.uploads)), Lane.QUERY):
         collection = await parts.homes.find(request.collection)
-        sought = await see(parts, collection.id, request.probe, watch)
+        with parts.searcher.coming:
+            sought = await see(parts, collection.id, request.probe, watch)
         generation = parts.galleries.generation
         groups, joined, complete = await _search(parts, collection, request, sought, watch)
     thresholds = thresholds_in_force(request.threshold, collection, parts.model.thresholds)
@@ -148,7 +149,7 @@ async def _search(
                 parts.searcher, field, sought.vector, k=request.k, hits=request.hits
             )  # fmt: skip
         with watch.stage("join"):
-            joined = await parts.database.read(join_crops, [hit.crop for one in groups for hit in one.hits])
+            joined = await parts.joiner.join([hit.crop for one in groups for hit in one.hits])
         there = [_still_there(one, joined) for one in groups]
         if there == groups:
             return groups, joined, complete
