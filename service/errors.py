@@ -31,7 +31,8 @@ ReappearError
     ├── ModelRefused
     ├── DatabaseRefused
     ├── FolderRefused
-    └── KeysRefused
+    ├── KeysRefused
+    └── IndexRefused
 """
 
 from typing import ClassVar
@@ -226,6 +227,10 @@ class DatabaseRefused(StartRefused):
 
 class KeysRefused(StartRefused):
     """Nobody could open the service, or the file with the first key cannot be used."""
+
+
+class IndexRefused(StartRefused):
+    """The kind of index that is asked for is not known, or cannot be had with this build of FAISS."""
 
 
 class FolderRefused(StartRefused):

@@ -84,6 +84,16 @@ class Galleries:
         with self._creating:
             self._by_collection, self.generation = {}, 0
 
+    def purge(self) -> None:
+        """See to it that no removed vector is left in memory. Takes as long as building what holds some."""
+        for gallery in list(self._by_collection.values()):
+            gallery.vectors.purge()
+
+    def close(self) -> None:
+        """Let what is under way in the background end soon."""
+        for gallery in list(self._by_collection.values()):
+            gallery.vectors.close()
+
     def __len__(self) -> int:
         """How many crops are indexed, in all collections."""
         return sum(len(gallery.vectors) for gallery in list(self._by_collection.values()))

@@ -25,7 +25,7 @@ SAMPLE = 25  # crops that are searched for after each kill; after the last one a
 def test_no_kill_loses_doubles_or_brings_back_what_was_acknowledged(
     database_url: str, tmp_path: Path, chance: random.Random
 ) -> None:
-    server, oracle = Server(tmp_path / "data", database_url), Oracle()
+    server, oracle = Server(tmp_path / "data", database_url, REAPPEAR_INDEX="Flat"), Oracle()
     try:
         _kill_again_and_again(server, oracle, database_url, chance)
     finally:
