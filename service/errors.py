@@ -24,7 +24,7 @@ ReappearError
 │   ├── DatabaseDown        nothing was written
 │   ├── StoreDown           the data folder cannot be written: nothing was kept
 │   └── OutcomeUnknown      it may have been written
-├── FileRefused             a file cannot be written like this
+├── FileRefused             a file cannot be written or used like this
 ├── BackupRefused           a backup cannot be made or restored like this; nothing was changed
 │   └── BackupDamaged       the file is not a whole backup
 └── StartRefused            the service must not start like this
@@ -194,7 +194,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class FileRefused(ReappearError):
-    """A file cannot be written like this; only commands meet it."""
+    """A file cannot be written or used like this; only commands meet it."""
 
     code = "FILE_REFUSED"
 

@@ -131,6 +131,14 @@ def all_vectors(connection: Connection, model: int, collections: list[int]) -> I
             yield Slab(collection, np.array(crop_ids, np.int64), np.array(owners, np.int64), matrix)
 
 
+def vectors_of(connection: Connection, collection: int, name: str, sha256: str, dim: int) -> VectorArray:
+    """Every vector of a collection by a model version, (n, dim); none where that version is not known."""
+    known = select(models.c.id).where(models.c.name == name, models.c.sha256 == sha256)
+    model = connection.execute(known).scalar()
+    slabs = [] if model is None else [slab.vectors for slab in all_vectors(connection, model, [collection])]
+    return np.concatenate([np.empty((0, dim), np.float32), *slabs])
+
+
 def changes_after(connection: Connection, generation: int, model: int) -> list[Change]:
     """The log from a generation on. A crop added and removed since has no vector and counts as removed."""
     query = (

@@ -212,13 +212,18 @@ class SegmentedIndex:
         return tuple(taken)
 
     def _compact(self, blocks: Sequence[Block]) -> None:
-        packing = pack(blocks, self._block_rows)
-        self._fail_point("while-compacting")
+        packing = self._packed(blocks)
         with self._writing:
             packing.settle()
             state = self._state
             loose = tuple(block for block in state.loose if block not in packing.old)
             self._state = replace(state, loose=(*packing.fresh, *loose))
+
+    def _packed(self, blocks: Sequence[Block]) -> Packing:
+        packing = pack(blocks, self._block_rows)
+        if blocks:
+            self._fail_point("while-compacting")
+        return packing
 
     def _seal(self, loose: Sequence[Block], absorbed: Sequence[Segment]) -> None:
         """Put loose blocks and those of segments under one new accelerator; under none where too few rows are left.
@@ -226,14 +231,13 @@ class SegmentedIndex:
         assert self._kind.build is not None
         blocks = [*loose, *(block for segment in absorbed for block in segment.blocks)]
         hollow = [block for block in blocks if block.live * 2 < block.count]
-        packing = pack(hollow, self._block_rows) if hollow else Packing((), (), ())
+        packing = self._packed(hollow)
         kept = [*(block for block in blocks if block not in packing.old), *packing.fresh]
         enough = kept and sum(block.live for block in kept) >= self._kind.least
         fresh = [build_segment(kept, self._kind.build, lambda: self._closed)] if enough else []
         self._fail_point("while-sealing")
         with self._writing:
-            if hollow:
-                packing.settle()
+            packing.settle()
             state = self._state
             self._state = _State(
                 (*(() if fresh else kept), *(block for block in state.loose if block not in blocks)),

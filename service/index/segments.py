@@ -94,6 +94,8 @@ class Packing:
 
     def settle(self) -> None:
         """Remove from the fresh blocks what was removed from the old ones meanwhile."""
+        if not self.fresh:
+            return
         gone = np.concatenate([block.ids[rows] == GONE for block, rows in zip(self.old, self.rows, strict=True)])
         start = 0
         for block in self.fresh:
@@ -103,7 +105,6 @@ class Packing:
 
 def pack(blocks: Sequence[Block], size: int) -> Packing:
     """Copy what is left of blocks into as few as hold it, a few MB at a time."""
-    dim, dtype = blocks[0].vectors.shape[1], blocks[0].vectors.dtype.type
     fresh: list[Block] = []
     kept: list[CropIds] = []
     for block in blocks:
@@ -111,7 +112,7 @@ def pack(blocks: Sequence[Block], size: int) -> Packing:
         kept.append(rows)
         for start in range(0, len(rows), COPIED_AT_ONCE):
             part = rows[start : start + COPIED_AT_ONCE]
-            put(fresh, block.ids[part], block.vectors[part], size, dim, dtype)
+            put(fresh, block.ids[part], block.vectors[part], size, block.vectors.shape[1], block.vectors.dtype.type)
     return Packing(tuple(blocks), tuple(fresh), tuple(kept))
 
 
