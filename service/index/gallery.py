@@ -14,7 +14,7 @@ class Gallery:
     def __init__(self, vectors: VectorIndex) -> None:
         self.vectors = vectors
         self._owner: dict[int, int] = {}
-        self._crops: dict[int, dict[int, None]] = {}  # an identity's crops, in the order they came
+        self._crops: dict[int, int | list[int]] = {}  # an identity's crop, or crops in the order they came
 
     def owner(self, crop: int) -> int | None:
         """The identity a crop belongs to; None once it is removed."""
@@ -22,7 +22,8 @@ class Gallery:
 
     def crops(self, identity: int) -> tuple[int, ...]:
         """The crops of an identity, lowest id first."""
-        return tuple(self._crops.get(identity, ()))  # one step for the interpreter, so no writer comes between
+        crops = self._crops.get(identity, ())
+        return (crops,) if isinstance(crops, int) else tuple(crops)  # one step, so no writer comes between
 
     @property
     def identities(self) -> int:
@@ -33,8 +34,7 @@ class Gallery:
         """Take crops with their vectors. Owners first: a search never finds a crop whose owner is unknown."""
         self.remove(change.crop for change in added if change.crop in self._owner)  # left by an apply that failed
         for change in added:
-            self._owner[change.crop] = change.identity
-            self._crops.setdefault(change.identity, {})[change.crop] = None
+            self._own(change.crop, change.identity)
         ids = np.array([change.crop for change in added], np.int64)
         self.vectors.add(ids, np.stack([change.vector for change in added if change.vector is not None]))
 
@@ -43,8 +43,7 @@ class Gallery:
     ) -> None:
         """Take many crops at once, as read from SQL at start: (n,), (n,), (n, dim)."""
         for crop, identity in zip(crops.tolist(), identities.tolist(), strict=True):
-            self._owner[crop] = identity
-            self._crops.setdefault(identity, {})[crop] = None
+            self._own(crop, identity)
         self.vectors.add(crops, vectors)
 
     def remove(self, crops: Iterable[int]) -> None:
@@ -53,14 +52,28 @@ class Gallery:
         if not removed:
             return
         self.vectors.remove(np.array(removed, np.int64))
+        gone: dict[int, set[int]] = {}
         for crop in removed:
             identity = self._owner.pop(crop, None)
-            if identity is None:
-                continue
-            crops = self._crops[identity]
-            del crops[crop]
-            if not crops:
+            if identity is not None:
+                gone.setdefault(identity, set()).add(crop)
+        for identity, theirs in gone.items():
+            rest = [one for one in self.crops(identity) if one not in theirs]
+            if rest:
+                self._crops[identity] = rest if len(rest) > 1 else rest[0]
+            else:
                 del self._crops[identity]
+
+    def _own(self, crop: int, identity: int) -> None:
+        """Note whose crop it is. Most identities have one, and a list for each would take more than all else here."""
+        self._owner[crop] = identity
+        crops = self._crops.get(identity)
+        if crops is None:
+            self._crops[identity] = crop
+        elif isinstance(crops, int):
+            self._crops[identity] = [crops, crop]
+        else:
+            crops.append(crop)
 
 
 class Galleries:
