@@ -2,15 +2,21 @@
 
 from service.config import usable_cores
 from service.domain import VectorIndex
-from service.index.exact import ExactIndex, tune_faiss
+from service.errors import IndexRefused
+from service.index.faiss_setup import tune_faiss
+from service.index.kinds import kind_of
+from service.index.segmented import SegmentedIndex
 
 
 def exact_index(dim: int) -> VectorIndex:
     """The exact index on the CPU, the default."""
     tune_faiss()
-    return ExactIndex(dim, threads=usable_cores())
+    return SegmentedIndex(dim, threads=usable_cores())
 
 
 def gpu_index(dim: int) -> VectorIndex | None:
-    """The exact index on the GPU; None where this version has none."""
-    return None
+    """The exact index on the GPU; None where there is none."""
+    try:
+        return SegmentedIndex(dim, kind_of("gpu", dim), threads=usable_cores())
+    except IndexRefused:
+        return None

@@ -11,7 +11,7 @@ import sys
 import typer
 from rich.console import Console
 
-from reappear import audit, backups, doctor, keys, model, retention, serving
+from reappear import audit, backups, doctor, index, keys, model, retention, serving
 from reappear.remote import NoAnswer, Refused
 from service.config import SettingsRefused
 from service.errors import DatabaseDown, ReappearError
@@ -28,6 +28,7 @@ app.command()(retention.retention)
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(model.app, name="model")
+app.add_typer(index.app, name="index")
 
 
 @app.callback()

@@ -17,7 +17,7 @@ from service.db.engine import Database
 from service.db.schema import check_revision, server_clock
 from service.embedding.onnx_model import OnnxModel
 from service.errors import DatabaseDown, FolderRefused, ReappearError
-from service.index.exact import FAISS_BUILD
+from service.index.faiss_setup import FAISS_BUILD
 from service.store.lock import FolderLock
 from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder, SnapshotRefused
 

@@ -53,8 +53,10 @@ from service.flows.watching import Watch
 from service.flows.writer import Writer
 from service.images.decode import PictureLimits
 from service.images.quality import QualityGate
-from service.index.exact import FAISS_VERSION, KIND, ExactIndex, tune_faiss
+from service.index.faiss_setup import FAISS_VERSION, tune_faiss
 from service.index.gallery import Galleries
+from service.index.kinds import kind_of
+from service.index.segmented import BLOCK_ROWS, SegmentedIndex, give_way
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
 from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder
@@ -84,15 +86,18 @@ class State(TypedDict):
     about: health.About
 
 
-def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda name: None) -> FastAPI:
-    """The ASGI application. Raises StartRefused from its lifespan where it must not start."""
+def create_app(
+    settings: Settings, *, fail_point: Callable[[str], None] = lambda name: None, block_rows: int = BLOCK_ROWS
+) -> FastAPI:
+    """The ASGI application. Raises StartRefused from its lifespan where it must not start. Tests set how many rows are
+    sealed and compacted together."""
     telemetry = Telemetry()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         with ExitStack() as stack:
             try:
-                state = _start(settings, telemetry, fail_point, stack)
+                state = _start(settings, telemetry, fail_point, block_rows, stack)
             except ReappearError as error:
                 log.critical("cannot start: %s", error.detail)
                 raise
@@ -192,7 +197,9 @@ def _key_ring(settings: Settings, database: Database) -> KeyRing:
     return ring
 
 
-def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str], None], stack: ExitStack) -> State:
+def _start(
+    settings: Settings, telemetry: Telemetry, fail_point: Callable[[str], None], block_rows: int, stack: ExitStack
+) -> State:
     """Check everything that can be wrong, then load the index beside the running server."""
     configure_logging(settings.log_level)
     lock = FolderLock(settings.data_dir)
@@ -217,7 +224,10 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
     thresholds = Thresholds(manifest.thresholds.match, manifest.thresholds.possible)
     model = Model(model_id, manifest.version, manifest.output.dim, thresholds)
     ring = _key_ring(settings, database)
-    parts = _assemble(settings, telemetry, fail_point, stack, database, store, network, model, ring, unwritten)
+    galleries = _galleries(settings, fail_point, block_rows, stack, model)
+    parts = _assemble(
+        settings, telemetry, fail_point, stack, database, store, network, model, ring, unwritten, galleries
+    )
     readiness = _load(database, parts, stack)
     about = health.About(
         version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
@@ -229,14 +239,30 @@ def _start(settings: Settings, telemetry: Telemetry, fail_point: Callable[[str],
     return State(parts=parts, readiness=readiness, throttle=throttle, telemetry=telemetry, about=about)
 
 
+def _galleries(
+    settings: Settings, fail_point: Callable[[str], None], block_rows: int, stack: ExitStack, model: Model
+) -> Galleries:
+    """Empty galleries of the kind that is asked for. Raises IndexRefused."""
+    tune_faiss()
+    kind = kind_of(settings.index, model.dim)
+    background = ThreadPoolExecutor(1, thread_name_prefix="index", initializer=give_way)
+    stack.callback(background.shutdown, cancel_futures=True)
+    galleries = Galleries(
+        lambda: SegmentedIndex(
+            model.dim, kind, threads=settings.cores, block_rows=block_rows, background=background.submit,
+            fail_point=fail_point,
+        )
+    )  # fmt: skip
+    stack.callback(galleries.close)
+    return galleries
+
+
 def _assemble(
     settings: Settings, telemetry: Telemetry, fail_point: Callable[[str], None], stack: ExitStack,
     database: Database, store: FolderStore, network: OnnxModel, model: Model, ring: KeyRing,
-    unwritten: UnwrittenReads,
+    unwritten: UnwrittenReads, galleries: Galleries,
 ) -> Parts:  # fmt: skip
     """Put the moving parts together; each is told to finish its work when the stack unwinds."""
-    tune_faiss()
-    galleries = Galleries(lambda: ExactIndex(model.dim, threads=settings.cores))
 
     def observe(name: str) -> Callable[[int], None]:
         return lambda size: telemetry.observe_batch(name, size)
@@ -252,7 +278,7 @@ def _assemble(
     clock = Clock()
     snapshots = Snapshots(
         SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER, fail_point=fail_point), galleries,
-        Kind(model.version, model.dim, KIND), every_s=settings.snapshot_minutes * 60,
+        Kind(model.version, model.dim, settings.index), every_s=settings.snapshot_minutes * 60,
     )  # fmt: skip
     stack.callback(snapshots.write_last, database, LAST_SNAPSHOT_S)  # once the writer has ended
     rewriting = Rewriting(settings.rewrite_minutes * 60, snapshots.forget)

@@ -60,6 +60,10 @@ class Settings(BaseSettings):
     threads: int = Field(
         0, ge=0, description="Threads for network and search; 0 is one for each core this process may use."
     )
+    index: str = Field(
+        "exact",
+        description="exact, exact-fp16 (half the memory), gpu, or a FAISS factory string: IVF1024,SQ8;nprobe=64.",
+    )
     max_body_bytes: int = Field(
         33_554_432, ge=1, description="Largest request body; 32 pictures of 1 MB, and nothing that fills the memory."
     )

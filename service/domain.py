@@ -200,7 +200,7 @@ class Piece:
 
     key: str  # of the same index, equal keys have equal rows
     ids: CropIds  # (n,), -1 where a row was removed before that moment
-    vectors: "NDArray[np.floating[Any]]"  # (n, dim)
+    vectors: "NDArray[np.floating[Any]]"  # (n, dim), float32 or float16
 
 
 class VectorIndex(Protocol):
@@ -241,6 +241,19 @@ class VectorIndex(Protocol):
 
     def restore(self, pieces: Iterable[Piece]) -> None:
         """Take the pieces of an index like this one, instead of adding row by row. Into an empty index."""
+        ...
+
+    @property
+    def holds_removed(self) -> bool:
+        """Whether a removed vector is still in memory; `purge` sees to it."""
+        ...
+
+    def purge(self) -> None:
+        """See to it that no removed vector is left in memory; returns when none is."""
+        ...
+
+    def close(self) -> None:
+        """Let what is under way in the background end soon."""
         ...
 
 

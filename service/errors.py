@@ -24,14 +24,15 @@ ReappearError
 │   ├── DatabaseDown        nothing was written
 │   ├── StoreDown           the data folder cannot be written: nothing was kept
 │   └── OutcomeUnknown      it may have been written
-├── FileRefused             a file cannot be written like this
+├── FileRefused             a file cannot be written or used like this
 ├── BackupRefused           a backup cannot be made or restored like this; nothing was changed
 │   └── BackupDamaged       the file is not a whole backup
 └── StartRefused            the service must not start like this
     ├── ModelRefused
     ├── DatabaseRefused
     ├── FolderRefused
-    └── KeysRefused
+    ├── KeysRefused
+    └── IndexRefused
 """
 
 from typing import ClassVar
@@ -193,7 +194,7 @@ class OutcomeUnknown(Unavailable):
 
 
 class FileRefused(ReappearError):
-    """A file cannot be written like this; only commands meet it."""
+    """A file cannot be written or used like this; only commands meet it."""
 
     code = "FILE_REFUSED"
 
@@ -226,6 +227,10 @@ class DatabaseRefused(StartRefused):
 
 class KeysRefused(StartRefused):
     """Nobody could open the service, or the file with the first key cannot be used."""
+
+
+class IndexRefused(StartRefused):
+    """The kind of index that is asked for is not known, or cannot be had with this build of FAISS."""
 
 
 class FolderRefused(StartRefused):

@@ -11,6 +11,8 @@ import uvicorn
 from service.app import create_app
 from service.config import Settings
 
+BLOCK_ROWS = 8  # few, so that the crowd gets to where blocks are sealed and compacted
+
 
 def main(point: str, after: int, armed: Path | None = None) -> None:
     """Serve until the point is reached."""
@@ -24,7 +26,7 @@ def main(point: str, after: int, armed: Path | None = None) -> None:
             left -= 1
 
     settings = Settings()
-    app = create_app(settings, fail_point=die)
+    app = create_app(settings, fail_point=die, block_rows=BLOCK_ROWS)
     uvicorn.run(app, host=settings.host, port=settings.port, log_config=None)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, exists, func, select
 
 from service.db.people import collection_ids
 from service.db.sightings import IN_AT_ONCE
-from service.db.tables import changes, crops, identities, vectors
+from service.db.tables import changes, crops, identities, models, vectors
 from service.domain import CropIds, VectorArray
 
 ROWS_AT_ONCE = 8_192
@@ -65,6 +65,19 @@ def read_vectors(connection: Connection, model: int, wanted: CropIds) -> Iterato
 def read_all_vectors(connection: Connection, model: int) -> Iterator[tuple[CropIds, VectorArray]]:
     """Every vector of a model version, like `read_vectors`, in the order in which the database finds them fastest."""
     yield from _portions(connection, select(vectors.c.crop_id, vectors.c.vector).where(vectors.c.model_id == model))
+
+
+def vectors_in(connection: Connection, collection: int, name: str, sha256: str, dim: int) -> VectorArray:
+    """Every vector of a collection by a model version, (n, dim), in no order; none where that version is not known."""
+    known = (models.c.name == name) & (models.c.sha256 == sha256)
+    query = (
+        select(vectors.c.crop_id, vectors.c.vector)
+        .join_from(vectors, crops)
+        .join(identities)
+        .where(vectors.c.model_id == select(models.c.id).where(known).scalar_subquery())
+        .where(identities.c.collection_id == collection)
+    )
+    return np.concatenate([np.empty((0, dim), np.float32), *(part for _, part in _portions(connection, query))])
 
 
 def removes_after(connection: Connection, generation: int) -> bool:

@@ -82,6 +82,6 @@ class Rewriting:
             if database.rewrite(all_of_it=all_of_it) and all_of_it and self._removals == removals:
                 self._since = left
         except Busy:
-            log.info("removed rows are overwritten once the snapshot is written")
+            log.info("removed rows are overwritten once the index is done with them")
         except Exception:
             log.exception("free pages and logs cannot be overwritten yet")

@@ -54,7 +54,7 @@ class _Kept:
 
 
 class Busy(Exception):
-    """A snapshot is being written."""
+    """A snapshot is being written, or memory still holds a removed vector."""
 
 
 class Snapshots:
@@ -145,7 +145,9 @@ class Snapshots:
             raise
 
     async def refresh(self, database: Database, writer: Writer) -> None:
-        """Write a snapshot where the newest has a removed crop in it, so that `forget` leaves one behind."""
+        """Take removed vectors out of memory, and write a snapshot where the newest has a removed crop in it, so that
+        `forget` finds nothing in its way and leaves one behind."""
+        await asyncio.to_thread(self._galleries.purge)
         holding = await asyncio.to_thread(database.read_now, self._holding)
         if holding and holding[0] is self._kept[0]:
             await self.write(writer)
@@ -165,7 +167,9 @@ class Snapshots:
     def forget(self, database: Database, gather_s: float) -> float | None:
         """Remove snapshots that have removed crops in them, but the newest while it is younger than `gather_s`: what
         it has of them was removed since. Returns the moment (monotonic) since which something waits, None where nothing
-        does. Raises Busy while a snapshot is being written, OSError, DatabaseDown."""
+        does. Raises Busy while a snapshot is being written or memory holds a removed vector, OSError, DatabaseDown."""
+        if self._galleries.holds_removed:
+            raise Busy
         if not self._busy.acquire(blocking=False):
             if gather_s == 0:
                 self._abandoned.set()  # it may hold what is to go now

@@ -14,7 +14,7 @@ class Gallery:
     def __init__(self, vectors: VectorIndex) -> None:
         self.vectors = vectors
         self._owner: dict[int, int] = {}
-        self._crops: dict[int, dict[int, None]] = {}  # an identity's crops, in the order they came
+        self._crops: dict[int, int | list[int]] = {}  # an identity's crop, or crops in the order they came
 
     def owner(self, crop: int) -> int | None:
         """The identity a crop belongs to; None once it is removed."""
@@ -22,7 +22,8 @@ class Gallery:
 
     def crops(self, identity: int) -> tuple[int, ...]:
         """The crops of an identity, lowest id first."""
-        return tuple(self._crops.get(identity, ()))  # one step for the interpreter, so no writer comes between
+        crops = self._crops.get(identity, ())
+        return (crops,) if isinstance(crops, int) else tuple(crops)  # one step, so no writer comes between
 
     @property
     def identities(self) -> int:
@@ -33,8 +34,7 @@ class Gallery:
         """Take crops with their vectors. Owners first: a search never finds a crop whose owner is unknown."""
         self.remove(change.crop for change in added if change.crop in self._owner)  # left by an apply that failed
         for change in added:
-            self._owner[change.crop] = change.identity
-            self._crops.setdefault(change.identity, {})[change.crop] = None
+            self._own(change.crop, change.identity)
         ids = np.array([change.crop for change in added], np.int64)
         self.vectors.add(ids, np.stack([change.vector for change in added if change.vector is not None]))
 
@@ -46,7 +46,7 @@ class Gallery:
         starts = np.flatnonzero(np.diff(owners, prepend=owners[:1] - 1))
         ends = np.append(starts, len(members))[1:]
         for identity, start, end in zip(owners[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
-            self._crops[identity] = dict.fromkeys(members[start:end])
+            self._crops[identity] = members[start] if end == start + 1 else members[start:end]
 
     def remove(self, crops: Iterable[int]) -> None:
         """Forget crops; unknown ones are ignored."""
@@ -54,14 +54,28 @@ class Gallery:
         if not removed:
             return
         self.vectors.remove(np.array(removed, np.int64))
+        gone: dict[int, set[int]] = {}
         for crop in removed:
             identity = self._owner.pop(crop, None)
-            if identity is None:
-                continue
-            crops = self._crops[identity]
-            del crops[crop]
-            if not crops:
+            if identity is not None:
+                gone.setdefault(identity, set()).add(crop)
+        for identity, theirs in gone.items():
+            rest = [one for one in self.crops(identity) if one not in theirs]
+            if rest:
+                self._crops[identity] = rest if len(rest) > 1 else rest[0]
+            else:
                 del self._crops[identity]
+
+    def _own(self, crop: int, identity: int) -> None:
+        """Note whose crop it is. Most identities have one, and a list for each would take more than all else here."""
+        self._owner[crop] = identity
+        crops = self._crops.get(identity)
+        if crops is None:
+            self._crops[identity] = crop
+        elif isinstance(crops, int):
+            self._crops[identity] = [crops, crop]
+        else:
+            crops.append(crop)
 
 
 class Galleries:
@@ -84,6 +98,21 @@ class Galleries:
         """Forget everything."""
         with self._creating:
             self._by_collection, self.generation = {}, 0
+
+    @property
+    def holds_removed(self) -> bool:
+        """Whether a removed vector is still in memory."""
+        return any(gallery.vectors.holds_removed for gallery in list(self._by_collection.values()))
+
+    def purge(self) -> None:
+        """See to it that no removed vector is left in memory. Takes as long as building what holds some."""
+        for gallery in list(self._by_collection.values()):
+            gallery.vectors.purge()
+
+    def close(self) -> None:
+        """Let what is under way in the background end soon."""
+        for gallery in list(self._by_collection.values()):
+            gallery.vectors.close()
 
     def __len__(self) -> int:
         """How many crops are indexed, in all collections."""

@@ -19,7 +19,7 @@ COMMANDS = {
 }  # no crowd gets there: source → the test that kills there
 ANY_MOMENT, STARTING = "any moment", "while starting"
 PASSES_AT_MOST = 16  # how often a point is passed before it kills
-RARE = {"after-commit-before-unlink": 6, "after-unlink-before-clearing": 6}
+RARE = {"after-commit-before-unlink": 6, "after-unlink-before-clearing": 6, "while-compacting": 2, "while-sealing": 6}
 
 
 def fail_points(folder: Path = SERVICE) -> set[str]:

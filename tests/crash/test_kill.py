@@ -27,7 +27,8 @@ SAMPLE = 25  # crops that are searched for after each kill; after the last one a
 def test_no_kill_loses_doubles_or_brings_back_what_was_acknowledged(
     database_url: str, tmp_path: Path, chance: random.Random
 ) -> None:
-    server, oracle = Server(tmp_path / "data", database_url, REAPPEAR_SNAPSHOT_MINUTES=OFTEN), Oracle()
+    settings = {"REAPPEAR_SNAPSHOT_MINUTES": OFTEN, "REAPPEAR_INDEX": "Flat"}
+    server, oracle = Server(tmp_path / "data", database_url, **settings), Oracle()
     try:
         _kill_again_and_again(server, oracle, database_url, chance)
     finally:

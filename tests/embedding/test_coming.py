@@ -67,7 +67,12 @@ def test_a_batch_does_not_wait_longer_than_the_one_before_took() -> None:
 
 def test_who_gave_up_is_not_waited_for() -> None:
     coming = Coming()
-    with pytest.raises(LookupError), coming:
-        assert coming
-        raise LookupError("a picture that cannot be read")
+
+    def give_up() -> None:
+        with coming:
+            assert coming
+            raise LookupError("a picture that cannot be read")
+
+    with pytest.raises(LookupError):
+        give_up()
     assert not coming

@@ -7,8 +7,8 @@ import numpy as np
 from service.domain import Change
 from service.flows.candidates import Field, find_candidates
 from service.flows.searcher import Searcher
-from service.index.exact import ExactIndex
 from service.index.gallery import Gallery
+from service.index.segmented import SegmentedIndex
 
 PEOPLE, CROPS = 4, 300
 
@@ -17,7 +17,7 @@ def crowd() -> Gallery:
     """Four people with 300 crops each, one after another around a circle."""
     angles = np.linspace(0, np.pi / 2, PEOPLE * CROPS)
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
-    gallery = Gallery(ExactIndex(2))
+    gallery = Gallery(SegmentedIndex(2))
     gallery.add([Change(row + 1, 1, row + 1, 1 + row // CROPS, vectors[row]) for row in range(PEOPLE * CROPS)])
     return gallery
 

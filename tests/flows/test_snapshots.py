@@ -15,6 +15,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.config import Settings
+from service.index.segmented import BLOCK_ROWS, SegmentedIndex
 from service.store.snapshots import SnapshotFolder, Stamp
 from tests.api.holdings import parts_of, wait_for
 from tests.conftest import wait_until_ready
@@ -34,8 +35,11 @@ def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> py
 
 
 @contextmanager
-def serving(settings: Settings, fail_point: Callable[[str], None] = lambda name: None) -> Iterator[TestClient]:
-    with TestClient(create_app(settings, fail_point=fail_point), base_url="http://127.0.0.1") as client:
+def serving(
+    settings: Settings, fail_point: Callable[[str], None] = lambda name: None, block_rows: int = BLOCK_ROWS
+) -> Iterator[TestClient]:
+    app = create_app(settings, fail_point=fail_point, block_rows=block_rows)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         wait_until_ready(client)
         yield client
 
@@ -194,11 +198,23 @@ def test_where_the_newest_snapshot_is_damaged_the_one_before_it_is_used_and_else
     assert log.text.count("is damaged") == (1 if what == "newest" else 2)
 
 
+def test_pieces_of_larger_blocks_are_taken(filled: Settings, log: pytest.LogCaptureFixture) -> None:
+    with serving(filled) as client:
+        true = answers(client)
+    log.clear()
+    with serving(filled, block_rows=2) as client:
+        assert answers(client) == true
+    assert sources(log) == [(PEOPLE + 1, 0)]
+
+
 def test_pieces_that_the_index_does_not_take_are_no_reason_not_to_start(
     filled: Settings, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a version with larger blocks, say."""
-    monkeypatch.setattr("service.index.exact.ExactIndex.__init__.__kwdefaults__", {"threads": 1, "block_rows": 2})
+    def refuse(index: object, pieces: Iterator[object]) -> None:
+        next(pieces)
+        raise ValueError("vectors of another length")
+
+    monkeypatch.setattr(SegmentedIndex, "restore", refuse)
     with serving(filled) as client:
         assert client.get("/readyz").json()["crops"] == PEOPLE + 1
     assert sources(log) == [(0, PEOPLE + 1)]

@@ -120,6 +120,31 @@ class VectorIndexContract:
             answer = index.search(queries, k, allow)
             check_answer(known, queries, k, allow, answer, tolerance=self.tolerance, exact=False)
 
+    def test_more_can_be_asked_for_than_a_card_selects(self, make_index: MakeIndex) -> None:
+        index, known, vectors = make_index(DIM), BruteForce(DIM), unit_vectors(2_600, DIM, seed=10)
+        index.add(np.arange(2_600), vectors)
+        known.add(np.arange(2_600), vectors)
+        for k in (2_048, 2_049, 3_000):
+            answer = index.search(vectors[:2], k)
+            check_answer(known, vectors[:2], k, None, answer, tolerance=self.tolerance, exact=False)
+
+    def test_an_index_that_is_restored_from_the_pieces_of_another_answers_alike(self, make_index: MakeIndex) -> None:
+        """Removals before and after the cut, and what is added to the restored one, included."""
+        index, vectors = make_index(DIM), unit_vectors(400, DIM, seed=11)
+        index.add(np.arange(300), vectors[:300])
+        index.remove(np.arange(0, 300, 7))
+        restored = make_index(DIM)
+        restored.restore(index.cut())
+        for one in (index, restored):
+            one.remove(np.arange(0, 300, 5))
+            one.add(np.arange(300, 400), vectors[300:])
+            one.purge()
+        assert len(restored) == len(index)
+        for allow in (None, np.arange(0, 400, 3)):
+            right, found = index.search(vectors[:9], 50, allow), restored.search(vectors[:9], 50, allow)
+            assert [part.tolist() for part in found] == [part.tolist() for part in right]
+        assert {piece.key for piece in index.cut()} == {piece.key for piece in index.cut()}
+
     @pytest.mark.parametrize("allowing", [False, True], ids=["all", "an allow-list"])
     def test_searches_beside_a_writer_see_all_that_was_finished_before_they_began(
         self, make_index: MakeIndex, allowing: bool

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain import Change, CropIds, VectorArray
-from service.index.exact import ExactIndex
 from service.index.gallery import Galleries, Gallery
+from service.index.segmented import SegmentedIndex
 from tests.index.contract import DIM, unit_vectors
 
 COLLECTIONS = (1, 2, 3)
@@ -16,7 +16,7 @@ VECTORS = unit_vectors(400, DIM, seed=0)
 
 
 def _galleries() -> Galleries:
-    return Galleries(lambda: ExactIndex(DIM, block_rows=8))
+    return Galleries(lambda: SegmentedIndex(DIM, block_rows=8))
 
 
 def _vector(crop: int) -> VectorArray:
@@ -129,7 +129,7 @@ def test_what_was_applied_before_is_skipped_and_what_a_list_of_changes_holds_twi
 
 
 def test_a_crop_has_an_owner_as_long_as_a_search_may_find_it() -> None:
-    class Watched(ExactIndex):
+    class Watched(SegmentedIndex):
         """Tells who owns crops at the moment when searches begin to find them, and when they have just ceased to."""
 
         def add(self, ids: CropIds, vectors: VectorArray) -> None:

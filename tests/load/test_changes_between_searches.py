@@ -9,14 +9,14 @@ import numpy as np
 from service.domain import Change, CropIds, VectorArray
 from service.flows.candidates import FIRST_FETCH, Field, find_candidates
 from service.flows.searcher import Searcher
-from service.index.exact import ExactIndex
 from service.index.gallery import Gallery
+from service.index.segmented import SegmentedIndex
 from service.matching.grouping import Group
 
 QUERY = np.array([1, 0], np.float32)
 
 
-class _Meddled(ExactIndex):
+class _Meddled(SegmentedIndex):
     """Lets something happen right before the second search."""
 
     def __init__(self) -> None:

@@ -1,0 +1,137 @@
+"""The rows of an index in host memory: blocks that are allocated once, so that adding never copies what is there, and
+searches run beside one writer without a lock held.
+
+A removed row is overwritten with NaN: no comparison ever selects it, and its vector leaves memory at once.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain import CropIds
+
+GONE = -1
+COPIED_AT_ONCE = 4096  # rows: a few MB, so that no copy holds the interpreter for longer than a few ms
+MAX_TABLE = 1 << 26  # ids between the lowest and the highest allowed, at one byte each
+
+Rows = NDArray[np.floating[Any]]  # (n, dim) float32 or float16
+Mask = NDArray[np.bool_]  # (n,)
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """Rows up to `count` are readable; one writer fills the next."""
+
+    vectors: Rows  # (size, dim)
+    ids: CropIds  # (size,), GONE where removed
+    count: int = 0
+    live: int = 0
+    serial: int = field(default_factory=itertools.count().__next__)
+    changed: int = 0  # how often
+    _order: tuple[int, NDArray[np.int32], CropIds] | None = field(default=None)
+
+    @classmethod
+    def of(cls, size: int, dim: int, dtype: type[np.floating[Any]]) -> "Block":
+        """An empty block. Its memory is the system's to give when rows come."""
+        return cls(np.empty((size, dim), dtype), np.empty(size, np.int64))
+
+    @property
+    def full(self) -> bool:
+        """Whether no row is free."""
+        return self.count == len(self.ids)
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the rows that are filled, their ids, and the ids in order."""
+        sorted_ids = 0 if self._order is None else self._order[1].nbytes + self._order[2].nbytes
+        return self.count * (int(self.vectors.strides[0]) + 8) + sorted_ids
+
+    def append(self, ids: CropIds, vectors: Rows) -> int:
+        """Take as many of the rows as there is room for; returns how many."""
+        taken = min(len(ids), len(self.ids) - self.count)
+        rows = slice(self.count, self.count + taken)
+        self.vectors[rows], self.ids[rows] = vectors[:taken], ids[:taken]
+        self.live += int((ids[:taken] != GONE).sum())
+        self.changed += 1
+        self.count += taken  # last: from here on searches see the rows
+        return taken
+
+    def remove(self, rows: CropIds) -> None:
+        """Overwrite rows that are there."""
+        self.ids[rows] = GONE
+        self.vectors[rows] = np.nan
+        self.live -= len(rows)
+        self.changed += len(rows)
+
+    def find(self, ids: CropIds) -> CropIds:
+        """The rows of those of the ids (in order, each once) that are in this block."""
+        count, order, ordered = self._sorted()
+        if count == 0:
+            return np.empty(0, np.int64)
+        first, last = np.searchsorted(ids, (ordered[0], ordered[-1] + 1))
+        ids = ids[first:last]
+        places = np.searchsorted(ordered, ids).clip(max=count - 1)
+        rows = order[places[ordered[places] == ids]].astype(np.int64)
+        there: CropIds = rows[self.ids[rows] != GONE]
+        return there
+
+    def _sorted(self) -> tuple[int, NDArray[np.int32], CropIds]:
+        """Rows by id. Removals since leave stale places, which `find` drops; only additions sort again."""
+        count, cached = self.count, self._order
+        if cached is None or cached[0] != count:
+            ids = self.ids[:count].copy()
+            order = np.argsort(ids, kind="stable")
+            cached = self._order = (count, order.astype(np.int32), ids[order])
+        return cached
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The rows of a block that a search may see: those filled when it began, and of them those allowed."""
+
+    vectors: Rows
+    ids: CropIds
+    rows: NDArray[np.int64] | None = None  # the allowed ones; None for all
+
+    @property
+    def count(self) -> int:
+        """How many rows may be found, removed ones among them."""
+        return len(self.ids) if self.rows is None else len(self.rows)
+
+
+def views(blocks: Sequence[Block], allow: CropIds | None) -> list[View]:
+    """What a search may see of the blocks: all that is filled now, or only `allow` of it."""
+    whole = [View(block.vectors[: block.count], block.ids[: block.count]) for block in blocks]
+    if allow is None:
+        return whole
+    table = _table(allow, sum(view.count for view in whole))
+    if table is not None:
+        return [View(view.vectors, view.ids, _looked_up(view.ids, *table)) for view in whole]
+    allow = np.unique(allow)
+    return [View(view.vectors, view.ids, block.find(allow)) for view, block in zip(whole, blocks, strict=True)]
+
+
+def _table(allow: CropIds, rows: int) -> tuple[int, Mask] | None:
+    """Whether each id from the lowest to the highest is allowed: where many are, looking each row up in a table is
+    faster than looking each id up among the rows. None where few are, or where the table would be large."""
+    if len(allow) * 16 < rows or not len(allow):
+        return None
+    low = int(allow.min())
+    size = int(allow.max()) - low + 1
+    if size > MAX_TABLE:
+        return None
+    table = np.zeros(size, np.bool_)
+    table[allow - low] = True
+    return low, table
+
+
+def _looked_up(ids: CropIds, low: int, table: Mask) -> NDArray[np.int64] | None:
+    """The allowed rows; None where all are that are there."""
+    there, places = ids != GONE, ids - low  # asked once: rows may be removed meanwhile
+    within = (places >= 0) & (places < len(table)) & there
+    allowed = np.flatnonzero(within & table[np.where(within, places, 0)])
+    return None if len(allowed) == np.count_nonzero(there) else allowed

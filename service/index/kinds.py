@@ -1,0 +1,49 @@
+"""The kinds of index that can be asked for by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import faiss
+import numpy as np
+
+from service.index.accelerators import Accelerator, Source, build_by_factory, empty_index, least_rows
+from service.index.cards import Card
+
+ROUNDING = 1e-5  # bound on float32 rounding of an inner product of unit vectors (512-d: about 2e-6 seen)
+HALF_ROUNDING = 1e-3  # bound where both vectors were rounded to float16: 2 ** -10
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How rows are kept, and what makes their search faster."""
+
+    name: str
+    dtype: type[np.floating[Any]] = np.float32
+    build: Callable[[Source], Accelerator] | None = None  # None: every row is compared
+    sweep: Callable[[], None] = lambda: None  # has accelerators that nobody holds leave memory
+    slack: float = ROUNDING  # by how much a row that was not fetched may be better than the worst one that was
+    widening: int = 1  # how often k is fetched first,
+    spare: int = 16  # and how many more, so that ties at the edge are usually settled in one round
+    least: int = 1  # rows below which there is no accelerator
+
+
+EXACT = Kind("exact")
+EXACT_HALVES = Kind("exact-fp16", np.float16)
+
+
+def kind_of(name: str, dim: int, library: Any = faiss) -> Kind:
+    """The kind that a setting names: exact, exact-fp16, gpu, or a FAISS factory string, with its search parameters
+    after a semicolon. Raises IndexRefused where there is no such kind here."""
+    if name == EXACT.name:
+        return EXACT
+    if name == EXACT_HALVES.name:
+        return EXACT_HALVES
+    if name == "gpu":
+        card = Card(library)
+        return Kind("gpu", build=card.build, sweep=card.sweep, slack=HALF_ROUNDING, widening=2, spare=64)
+    factory, _, parameters = (part.strip() for part in name.partition(";"))
+    least = least_rows(empty_index(factory, parameters, dim))
+    build = partial(build_by_factory, factory, parameters)
+    return Kind(name, build=build, slack=0, widening=2, spare=64, least=least)

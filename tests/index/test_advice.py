@@ -1,0 +1,61 @@
+"""What is measured of each kind of index, and what is recommended."""
+
+import numpy as np
+
+from service.index.advice import Measured, advise, kinds_for, recommend
+from tests.index.contract import unit_vectors
+
+ROWS, DIM = 1500, 32
+
+
+def test_kinds_are_measured_on_the_vectors_that_are_given() -> None:
+    vectors, tried = unit_vectors(ROWS, DIM, seed=1), []
+    queries = unit_vectors(20, DIM, seed=2)
+    kinds = ["exact", "exact-fp16", "IVF8,SQ8;nprobe=8", "IVF8,Flat;nprobe=1", "IVFx", "gpu"]
+    advice = advise(vectors, queries, kinds, budget_ms=1000, threads=1, block_rows=500, note=tried.append)
+    assert tried == kinds
+    by_kind = {one.kind: one for one in advice.measured}
+    assert by_kind["exact"].recall == 1
+    assert by_kind["exact-fp16"].recall > 0.97
+    assert by_kind["exact"].bytes == ROWS * (DIM * 4 + 8)
+    assert by_kind["exact-fp16"].bytes == ROWS * (DIM * 2 + 8)
+    assert by_kind["IVF8,SQ8;nprobe=8"].recall > 0.97
+    assert by_kind["IVF8,SQ8;nprobe=8"].bytes > by_kind["exact"].bytes + ROWS * DIM
+    assert by_kind["IVF8,Flat;nprobe=1"].recall < 0.8, "one list in eight cannot find all"
+    assert all(one.single_ms > 0 and one.batch_ms > 0 for one in advice.measured if not one.refused)
+    assert "could not parse" in by_kind["IVFx"].refused
+    assert "needs a GPU build" in by_kind["gpu"].refused
+    assert (advice.kind, advice.vectors, advice.dim) == ("exact", ROWS, DIM)
+
+
+def test_exact_is_recommended_as_long_as_it_answers_in_time() -> None:
+    exact, fast = Measured("exact", 1, 40), Measured("fast", 0.995, 2)
+    assert recommend([exact, fast], 50)[0] == "exact"
+    assert recommend([exact, fast], 39)[0] == "fast"
+
+
+def test_what_finds_too_little_is_not_recommended_however_fast() -> None:
+    measured = [
+        Measured("exact", 1, 40),
+        Measured("hasty", 0.98, 1),
+        Measured("good", 0.99, 10),
+        Measured("no", refused="no"),
+    ]
+    assert recommend(measured, 20) == ("good", "exact takes 40.0 ms; this is the fastest that finds 99 of 100")
+    kind, reason = recommend(measured, 5)
+    assert kind == "good"
+    assert "nothing that finds 99 of 100 answers within 5 ms" in reason
+
+
+def test_approximate_kinds_are_tried_where_there_is_something_to_seal() -> None:
+    assert kinds_for(10_000) == ["exact", "exact-fp16", "gpu"]
+    assert "IVF1024,SQ8;nprobe=128" in kinds_for(100_000)
+    assert any(kind.startswith("HNSW") for kind in kinds_for(100_000))
+    assert not any(kind.startswith("HNSW") for kind in kinds_for(1_000_000))
+
+
+def test_the_vectors_of_several_blocks_are_found_by_each_kind() -> None:
+    vectors = unit_vectors(ROWS, DIM, seed=3)
+    advice = advise(vectors, vectors[:5], ["exact", "Flat"], budget_ms=0, threads=1, block_rows=100)
+    assert [one.recall for one in advice.measured] == [1, 1]
+    assert np.isfinite([one.build_s for one in advice.measured]).all()
