@@ -137,7 +137,7 @@ def test_a_folder_that_the_service_would_not_accept_is_not_written(graph: bytes,
 
 
 def test_another_architecture_is_exported_in_its_own_size() -> None:
-    network = untrained(architecture=Architecture("mobilenetv2-x0.5", "gem", dim=48, height=96, width=32))
+    network = untrained(architecture=Architecture("osnet-ain-x0.25", "gem", dim=48, height=96, width=32))
     images = choose_images(None, 32, network)
     assert images.shape == (32, 96, 32, 3)
     assert check_agreement(network, trace(network), images) >= AGREEMENT
