@@ -22,6 +22,7 @@ FULL_SIZES = (1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 QUICK_SIZES = (1_000, 10_000, 30_000, 100_000)
 LOAD = (1_000, 100_000, 1_000_000)  # the others only show the growth
 KS_AT = 100_000
+CROPS_PER_S = 150_000  # at least so long under load: a run in which nothing is answered tells nothing
 FULL = Plan(seconds=5, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
 QUICK = Plan(seconds=1, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 32))
 
@@ -83,7 +84,7 @@ def _scope(crops: int, arguments: argparse.Namespace) -> Scope:
     return Scope(
         alone="alone" in arguments.only, service="service" in arguments.only, load=load, ks=crops == KS_AT,
         restarts=1 if quick or not load else 3, raw_seconds=0.2 if quick else 1.0,
-        plan=replace(plan, seconds=arguments.seconds or plan.seconds),
+        plan=replace(plan, seconds=max(arguments.seconds or plan.seconds, crops / CROPS_PER_S)),
     )  # fmt: skip
 
 

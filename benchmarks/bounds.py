@@ -93,7 +93,7 @@ def _throughput(gallery: dict[str, Any]) -> Measured:
 
 
 def _added(gallery: dict[str, Any]) -> Measured:
-    if "latency" not in gallery or "alone" not in gallery:
+    if not gallery.get("latency", {}).get("p50_ms") or "alone" not in gallery:
         return NOT
     whole, parts = gallery["latency"]["p50_ms"]["median"], alone_p50_ms(gallery["alone"])
     return whole - parts, f"{whole:.2f} ms over HTTP, {parts:.2f} ms alone"

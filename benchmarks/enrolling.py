@@ -45,7 +45,7 @@ def measure_enrolment(
     found = summarise(runs)
     return found | {
         "clients": clients, "pictures": pictures, "crops_per_s": figure(rates, 1),
-        "ms_per_crop": round(found["p50_ms"]["median"] / pictures, 3),
+        "ms_per_crop": round(found["p50_ms"]["median"] / pictures, 3) if found["p50_ms"] else None,
         "stages": stages_between(before, read_stages(service.url)),
     }  # fmt: skip
 

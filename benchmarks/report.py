@@ -17,6 +17,7 @@ from benchmarks.tables import (
     machine_table,
     memory_table,
     overload_table,
+    runs_table,
     stage_table,
 )
 from benchmarks.tables_apart import gpu_section, peers_section, soak_section
@@ -77,7 +78,7 @@ def render(results: dict[str, Any], apart: dict[str, dict[str, Any] | None], plo
     sections = [
         HEAD,
         *(["**A quick run**: smaller galleries and short runs; its spread is wide."] if results.get("quick") else []),
-        "## The machine", machine_table(results),
+        "## The machine", machine_table(results), runs_table(galleries),
         "## Numbers to hold", bounds_table(results["bounds"]),
         "## The parts alone", alone_table(with_parts),
         "## The service under load", *plot("load", "Queries a second by clients"), load_table(loaded),

@@ -17,8 +17,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *lines])
 
 
-def spread(found: dict[str, float], digits: int = 1) -> str:
-    """A figure: median, and least and most where it was measured several times."""
+def spread(found: dict[str, float] | None, digits: int = 1) -> str:
+    """A figure: median, and least and most where it was measured several times; a dash for none."""
+    if found is None:
+        return "–"
     text = f"{found['median']:,.{digits}f}"
     return text if found["runs"] < 2 else f"{text} ({found['min']:,.{digits}f}–{found['max']:,.{digits}f})"
 
@@ -48,6 +50,20 @@ def machine_table(results: dict[str, Any]) -> str:
             ("system", f"{machine['system']}, Python {machine['python']}"), ("libraries", libraries),
             ("load generator", generator + note), ("version", machine["commit"]),
             ("measured", f"{machine['measured_at']}, took {results.get('took_s', 0):,.0f} s"),
+        ],
+    )  # fmt: skip
+
+
+def runs_table(galleries: dict[str, Any]) -> str:
+    """When each size was measured, and how busy the machine was before: above 1, others were at work."""
+    return table(
+        ("crops", "what", "measured", "load average before", "runs under load"),
+        [
+            (count(crops), what, one["measured_at"], one["load_average"],
+             f"{found['plan']['repeats']} of {found['plan']['seconds']:g} s" if "plan" in found else "")
+            for crops, found in by_size(galleries)
+            for what, one in (("alone", found.get("alone", {})), ("service", found if "restart" in found else {}))
+            if "load_average" in one
         ],
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ PINS = {
     "milvus": ("milvus-lite==3.2.2", "pymilvus==3.0.2", "numpy==2.4.6", "faiss-cpu==1.15.1"),
     "qdrant": ("qdrant-client==1.20.0", "numpy==2.4.6"),
 }
-QUERIES = 64
+QUERIES = 32  # a batch of the peers
 DIM = 512
 PATIENCE_S = 600
 NOTES = (

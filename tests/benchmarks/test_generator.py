@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import generator
-from benchmarks.generator import in_turn, run_clients
+from benchmarks.generator import in_turn, run_clients, summarise
 from benchmarks.pictures import form_request, json_request, query_requests, raw_request, write_requests
 
 
@@ -77,12 +77,19 @@ def test_forms_carry_every_picture() -> None:
     assert query_requests([b"one"], "raw")[0].endswith(b"\r\n\r\none")
 
 
+def test_runs_without_answers_have_no_latency() -> None:
+    silent, answered = generator.Run(0, 0, 0, 0, 0, 0, 0, 0.1), generator.Run(2, 0, 0, 5, 6, 7, 8, 0.1)
+    assert summarise([silent, silent])["p50_ms"] is None
+    assert summarise([silent, answered])["p50_ms"] == {"median": 5, "min": 5, "max": 5, "runs": 1}
+    assert summarise([silent, answered])["answered_per_s"]["median"] == 1
+
+
 def test_ways_take_turns() -> None:
     order: list[str] = []
 
     def way(name: str) -> generator.Run:
         order.append(name)
-        return generator.Run(len(order), 1, 0, 1.0, 2.0, 3.0, 0.1)
+        return generator.Run(len(order), 1, 0, 1.0, 2.0, 3.0, 4.0, 0.1)
 
     found = in_turn({"one": lambda: way("one"), "other": lambda: way("other")}, 2)
     assert order == ["one", "other", "one", "other"]
