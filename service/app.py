@@ -22,6 +22,7 @@ from service.api.dependencies import known_query
 from service.api.errors import answer_errors
 from service.api.guards import Guard
 from service.api.openapi import PROBLEMS, describe
+from service.api.shortcut import Shortcut
 from service.config import LOOPBACK, Settings
 from service.db.changes import database_uuid, ensure_meta, ensure_model, wait_for_commits
 from service.db.engine import Database
@@ -37,6 +38,7 @@ from service.flows.clock import Clock
 from service.flows.emptying import empty_at_start
 from service.flows.homes import Homes
 from service.flows.housekeeping import keep_audit, keep_house
+from service.flows.joiner import Joiner
 from service.flows.keyring import KeyRing
 from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
@@ -113,6 +115,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
         "allow_headers": ["authorization", "x-api-key", "content-type", "idempotency-key", "x-request-id"],
         "expose_headers": ["x-request-id", "retry-after", "idempotency-replayed", *RATE_LIMIT_HEADERS],
     }  # fmt: skip
+    app.add_middleware(Shortcut, api=app, path="/query", endpoint=query.query_past_framework)
     if settings.cors_origins:
         app.add_middleware(Preflights, **pages)
     app.add_middleware(
@@ -239,17 +242,19 @@ def _assemble(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )
     searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
+    joiner = Joiner(database, max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("join"))
     clock = Clock()
     rewriting = Rewriting(settings.rewrite_minutes * 60)
     writer = Writer(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
         observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),
     )  # fmt: skip
-    for close in (writer.batcher.close, searcher.batcher.close, embedder.batcher.close, reader.close):
-        stack.callback(close)
+    for closing in (writer, joiner, searcher, embedder):
+        stack.callback(closing.batcher.close)
+    stack.callback(reader.close)
     return Parts(
         database=database, writer=writer, homes=Homes(database, writer), galleries=galleries, embedder=embedder,
-        searcher=searcher, reader=reader,
+        searcher=searcher, joiner=joiner, reader=reader,
         store=store, admission=Admission(settings.max_waiting),
         repeats=Repeats(settings.idempotency_hours, clock), clock=clock,
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,

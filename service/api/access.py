@@ -86,26 +86,41 @@ def permitted(scope: Scope, *, everywhere: bool = False) -> Callable[..., Awaita
     one collection where it must be for all, or BadInput for an unknown query parameter, in this order."""
 
     async def check(request: Request, caller: Annotated[Caller, Depends(known_caller)]) -> Caller:
-        throttle: Throttle = request.state.throttle
-        kind = "reads" if scope is Scope.READ or request.method == "GET" else "writes"
-        throttle.take(caller, kind, request.scope[ANSWER_HEADERS])
-        if not caller.scope.covers(scope):
-            raise NotAllowed(f"this needs a key with the scope {scope.value!r}; this one has {caller.scope.value!r}")
-        if everywhere:
-            _check_for_all(caller)
-        await known_query(request)
+        await _permit(request, caller, scope, everywhere=everywhere)
         return caller
 
     return check
 
 
+async def let_in(request: Request, scope: Scope) -> Access:
+    """What the dependencies of a route do, in the same order, for the route that does without their machinery."""
+    caller = await known_caller(request)
+    await _permit(request, caller, scope)
+    return _access(request, caller)
+
+
 def _needs(scope: Scope) -> Callable[..., Awaitable[Access]]:
     async def check(request: Request, caller: Annotated[Caller, Depends(permitted(scope))]) -> Access:
-        readiness: Readiness = request.state.readiness
-        readiness.check()
-        return Access(request.state.parts, caller)
+        return _access(request, caller)
 
     return check
+
+
+async def _permit(request: Request, caller: Caller, scope: Scope, *, everywhere: bool = False) -> None:
+    throttle: Throttle = request.state.throttle
+    kind = "reads" if scope is Scope.READ or request.method == "GET" else "writes"
+    throttle.take(caller, kind, request.scope[ANSWER_HEADERS])
+    if not caller.scope.covers(scope):
+        raise NotAllowed(f"this needs a key with the scope {scope.value!r}; this one has {caller.scope.value!r}")
+    if everywhere:
+        _check_for_all(caller)
+    await known_query(request)
+
+
+def _access(request: Request, caller: Caller) -> Access:
+    readiness: Readiness = request.state.readiness
+    readiness.check()
+    return Access(request.state.parts, caller)
 
 
 def _check_for_all(caller: Caller) -> None:

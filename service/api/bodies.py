@@ -80,21 +80,26 @@ def parse(schema: type[Fields], fields: dict[str, Any]) -> Fields:
 
 async def unless_left(request: Request, work: Awaitable[Answer]) -> Answer:
     """Await work, but give it up when the client closes the connection. For reads only: a write is finished."""
-    running = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
+    task = asyncio.current_task()
+    assert task is not None
+    has_left = False
+
+    async def watch() -> None:
+        nonlocal has_left
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+        has_left = True
+        task.cancel()
+
+    watching = asyncio.ensure_future(watch())
     try:
-        await asyncio.wait((running, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not running.done():
-            raise CallerLeft("the client closed the connection")
-        return running.result()
+        return await work
+    except asyncio.CancelledError:
+        if has_left and not task.uncancel():  # else somebody stops the service at the same time
+            raise CallerLeft("the client closed the connection") from None
+        raise
     finally:
-        leaving.cancel()
-        running.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        continue
+        watching.cancel()
 
 
 def _content_type(request: Request) -> str:

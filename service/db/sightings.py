@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
 
 from service.db.changes import decode_vector, encode_vector
 from service.db.erasures import erase_rows
@@ -67,17 +67,18 @@ def add_crops(connection: Connection, identity: int, model: int, new: Sequence[N
     return ids
 
 
+_JOINED = select(
+    crops.c.id, crops.c.identity_id, identities.c.external_id, identities.c.name, identities.c.attributes,
+    crops.c.camera, crops.c.captured_at, crops.c.picture.is_not(None),
+).join_from(crops, identities).where(crops.c.id.in_(bindparam("ids", expanding=True)))  # fmt: skip
+
+
 def join_crops(connection: Connection, crop_ids: Sequence[int]) -> dict[int, Joined]:
     """Crops with their identities, by crop id; those that are gone are missing. One statement up to 10,000 crops."""
-    columns = (
-        crops.c.id, crops.c.identity_id, identities.c.external_id, identities.c.name, identities.c.attributes,
-        crops.c.camera, crops.c.captured_at, crops.c.picture.is_not(None),
-    )  # fmt: skip
-    query = select(*columns).join_from(crops, identities)
     found: dict[int, Joined] = {}
     for start in range(0, len(crop_ids), IN_AT_ONCE):
-        part = crop_ids[start : start + IN_AT_ONCE]
-        found.update({row[0]: Joined(*row) for row in connection.execute(query.where(crops.c.id.in_(part)))})
+        rows = connection.execute(_JOINED, {"ids": crop_ids[start : start + IN_AT_ONCE]}).all()
+        found.update({row[0]: Joined(*row) for row in rows})
     return found
 
 

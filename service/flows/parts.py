@@ -10,6 +10,7 @@ from service.flows.admission import Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
 from service.flows.homes import Homes
+from service.flows.joiner import Joiner
 from service.flows.keyring import KeyRing
 from service.flows.pictures import PictureReader
 from service.flows.repeats import Repeats
@@ -41,6 +42,7 @@ class Parts:
     galleries: Galleries
     embedder: Embedder
     searcher: Searcher
+    joiner: Joiner
     reader: PictureReader
     store: PictureStore
     admission: Admission

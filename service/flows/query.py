@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.db.people import find_identity
-from service.db.sightings import Joined, allowed_crops, find_vector, join_crops, vectors_of
+from service.db.sightings import Joined, allowed_crops, find_vector, vectors_of
 from service.domain import Collection, Condition, Quality, Thresholds, VectorArray
 from service.embedding.batcher import Lane
 from service.errors import BadInput
@@ -148,7 +148,7 @@ async def _search(
                 parts.searcher, field, sought.vector, k=request.k, hits=request.hits
             )  # fmt: skip
         with watch.stage("join"):
-            joined = await parts.database.read(join_crops, [hit.crop for one in groups for hit in one.hits])
+            joined = await parts.joiner.join([hit.crop for one in groups for hit in one.hits])
         there = [_still_there(one, joined) for one in groups]
         if there == groups:
             return groups, joined, complete
