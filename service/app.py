@@ -100,6 +100,7 @@ def create_app(settings: Settings, *, fail_point: Callable[[str], None] = lambda
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await parts.audit.close()
+            telemetry.requests.flush()
 
     about: dict[str, Any] = {
         "title": "Reappear", "version": version("reappear"), "lifespan": lifespan, "redoc_url": None,

@@ -7,10 +7,10 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,7 +30,7 @@ WORK = {  # what goes through admission
     ("POST", "/query"): Lane.QUERY, ("POST", "/embed"): Lane.QUERY, ("POST", "/compare"): Lane.QUERY,
     ("POST", "/gallery"): Lane.BULK,
 }  # fmt: skip
-FORWARDED = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
+FORWARDED = {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
 READS = ("GET", "HEAD", "OPTIONS")
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -44,6 +44,8 @@ PAGE_POLICY = (  # of /docs, whose parts all come from here
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "frame-ancestors 'none'"
 )
+RAW_HEADERS = {name.lower().encode(): value.encode() for name, value in SECURITY_HEADERS.items()}
+PAGE_HEADERS = {**RAW_HEADERS, b"content-security-policy": PAGE_POLICY.encode()}
 DRAIN_FACTOR = (
     4  # a body over its limit is read and dropped up to this many limits, so that its sender hears the answer
 )
@@ -117,7 +119,7 @@ class Guard:
             unquote_to_bytes(scope.get("raw_path", b"") + scope["query_string"]).decode()
         except UnicodeDecodeError as error:
             raise BadInput("the address is not UTF-8") from error
-        if not self._asks_for_keys and any(name in headers for name in FORWARDED):
+        if not self._asks_for_keys and not FORWARDED.isdisjoint([name for name, _ in scope["headers"]]):
             raise NotAllowed(
                 "this came through a proxy, and no key is asked for on loopback: set REAPPEAR_AUTH=on and "
                 "REAPPEAR_ADMIN_KEY_FILE where others can reach the proxy"
@@ -158,11 +160,7 @@ class Guard:
         self._telemetry.observe_request(scope["method"], route, exchange.status, seconds)
         if exchange.status >= 400:
             self._telemetry.observe_refusal(exchange.status)
-        milliseconds = round(seconds * 1000, 2)
-        log.info(
-            "request",
-            extra={"method": scope["method"], "route": route, "status": exchange.status, "ms": milliseconds},
-        )
+        self._telemetry.requests.note(scope["method"], route, exchange.status, seconds)
 
 
 class _Exchange:
@@ -181,7 +179,7 @@ class _Exchange:
         self._whole = False
         self.body_bytes = 0
         self.status = 0
-        self.headers = dict(SECURITY_HEADERS)  # of the answer
+        self.headers: dict[str, str] = {}  # of the answer, beside those that every answer has
 
     def leave(self) -> None:
         """The request is answered."""
@@ -218,17 +216,21 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-ID"] = request_id.get() or ""
-            if headers.get("content-type", "").startswith("text/html"):
-                headers.setdefault("Content-Security-Policy", PAGE_POLICY)
-            for name, value in self.headers.items():
-                headers.setdefault(name, value)
+            message["headers"] = self._with_ours(message.get("headers", ()))
         try:
             await self._send(message)
         except RuntimeError as error:
             if CLOSED not in str(error):
                 raise  # else the client has left, and the server, as soon as it knows too, drops messages as well
+
+    def _with_ours(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Headers of an answer, and those of ours that are not among them."""
+        given = list(headers)
+        names = {name for name, _ in given}
+        is_page = any(name == b"content-type" and value.startswith(b"text/html") for name, value in given)
+        ours = {**(PAGE_HEADERS if is_page else RAW_HEADERS), b"x-request-id": (request_id.get() or "").encode()}
+        ours.update((name.lower().encode(), value.encode()) for name, value in self.headers.items())
+        return given + [one for one in ours.items() if one[0] not in names]
 
     async def _next(self) -> Message:
         """The next message; until the body is whole, no later than its deadline. Raises SlowBody."""

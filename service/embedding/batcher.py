@@ -81,6 +81,8 @@ class Batcher(Generic[Item, Result]):
                 raise Overloaded(f"the {self.name} queue is full; send the request again after the time in Retry-After")
             queue.extend(entries)
             self._changed.notify()
+        if len(entries) == 1:
+            return [await entries[0].future]  # gathering one would take another round of the loop
         results = await asyncio.gather(*(entry.future for entry in entries), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):

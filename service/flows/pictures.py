@@ -68,6 +68,8 @@ class PictureReader:
 
     async def _open_all(self, uploads: Sequence[Upload], lane: Lane) -> list[Opened | BadPicture]:
         loop, threads = asyncio.get_running_loop(), self._lanes[lane]
+        if len(uploads) == 1:
+            return [await loop.run_in_executor(threads, self._open, uploads[0], lane)]
         return await asyncio.gather(*(loop.run_in_executor(threads, self._open, one, lane) for one in uploads))
 
     def _open(self, upload: Upload, lane: Lane) -> Opened | BadPicture:
