@@ -250,6 +250,7 @@ def _assemble(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
         observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),
     )  # fmt: skip
+    stack.callback(searcher.among.close)
     for closing in (writer, joiner, searcher, embedder):
         stack.callback(closing.batcher.close)
     stack.callback(reader.close)

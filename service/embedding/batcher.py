@@ -1,5 +1,6 @@
 """Many callers, one worker thread: whatever gathered while it was busy is the next batch. There is no batching window,
-so a lone caller never waits. Knows nothing of what it batches; networks, searches and commits all go through it.
+so a lone caller never waits; only for others who are known to come, and no longer than a batch takes. Knows nothing of
+what it batches; networks, searches and commits all go through it.
 
 The shape (admission, queue, batch, compute; no window; dropped callers; refusal at once) is that of inference servers
 such as text-embeddings-inference.
@@ -7,6 +8,7 @@ such as text-embeddings-inference.
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +35,22 @@ class _Entry(Generic[Item, Result]):
     loop: asyncio.AbstractEventLoop
 
 
+class Coming:
+    """How many callers are about to submit: `with coming: …` around what they do before. From one event loop."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *raised: object) -> None:
+        self._count -= 1
+
+
 class Batcher(Generic[Item, Result]):
     """Runs `run(items) -> results` on its own thread, for items that async callers submit.
 
@@ -47,13 +65,17 @@ class Batcher(Generic[Item, Result]):
         max_batch: int,
         max_waiting: int,
         observe: Callable[[int], None] = lambda size: None,
+        coming: Coming | None = None,
     ) -> None:
-        """`max_waiting` bounds each lane apart; `observe` is told the size of every batch."""
+        """`max_waiting` bounds each lane apart; `observe` is told the size of every batch. A batch waits for those who
+        are `coming`, no longer than the last one took: for what costs nearly the same for one as for many."""
         self.name = name
         self._run = run
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._observe = observe
+        self._coming = Coming() if coming is None else coming
+        self._last_s = 0.0  # how long the last batch took
         self._lanes: dict[Lane, deque[_Entry[Item, Result]]] = {lane: deque() for lane in Lane}
         self._changed = threading.Condition()
         self._stopping = False
@@ -99,21 +121,33 @@ class Batcher(Generic[Item, Result]):
     def _work(self) -> None:
         while batch := self._next_batch():
             self._observe(len(batch))
+            started = time.perf_counter()
             try:
                 results: Sequence[Result | Exception] = self._run([entry.item for entry in batch])
                 if len(results) != len(batch):
                     raise RuntimeError(f"{self.name} gave {len(results)} results for {len(batch)} items")
             except Exception as error:  # the loop's edge: every caller is answered with its batch's error
                 results = [error] * len(batch)
+            self._last_s = time.perf_counter() - started
             _answer(batch, results)
 
     def _next_batch(self) -> list[_Entry[Item, Result]]:
         with self._changed:
             while True:
+                self._gather()
                 batch = self._take()
                 if batch or self._stopping:
                     return batch
                 self._changed.wait()
+
+    def _gather(self) -> None:
+        """Let those join who are about to come."""
+        ends_at = time.perf_counter() + self._last_s
+        while self._coming and 0 < self.waiting < self._max_batch and not self._stopping:
+            left_s = ends_at - time.perf_counter()
+            if left_s <= 0:
+                return
+            self._changed.wait(left_s)
 
     def _take(self) -> list[_Entry[Item, Result]]:
         """Up to max_batch entries whose callers are still there: queries first, one place kept for bulk.

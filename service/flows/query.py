@@ -83,7 +83,8 @@ async def query(parts: Parts, request: Query, watch: Stopwatch) -> Answer:
     """Search a collection. Raises NotFound, BadInput, BadPicture, Overloaded, Stopping or DatabaseDown."""
     with parts.admission.enter(max(1, len(request.probe.uploads)), Lane.QUERY):
         collection = await parts.homes.find(request.collection)
-        sought = await see(parts, collection.id, request.probe, watch)
+        with parts.searcher.coming:
+            sought = await see(parts, collection.id, request.probe, watch)
         generation = parts.galleries.generation
         groups, joined, complete = await _search(parts, collection, request, sought, watch)
     thresholds = thresholds_in_force(request.threshold, collection, parts.model.thresholds)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.domain import CropIds, VectorArray, VectorIndex
-from service.embedding.batcher import Batcher, Lane
+from service.embedding.batcher import Batcher, Coming, Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,18 @@ class Searcher:
     """Gives each caller its own row of a shared search."""
 
     def __init__(self, *, max_batch: int, max_waiting: int, observe: Callable[[int], None] = lambda size: None) -> None:
+        self.coming = Coming()  # who will search for one vector of all crops; a pass costs nearly the same for many
         self.batcher: Batcher[Search, Found] = Batcher(
-            "search", _run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
+            "search", _run, max_batch=max_batch, max_waiting=max_waiting, observe=observe, coming=self.coming
+        )
+        self.among: Batcher[Search, Found] = Batcher(  # so that a few crops need not wait for a pass over all
+            "search-among", _run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
         )
 
     async def search(self, index: VectorIndex, vector: VectorArray, k: int, allow: CropIds | None = None) -> Found:
         """The k best crops, short rows ending in -inf and -1. Raises Overloaded or Stopping."""
-        (found,) = await self.batcher.submit([Search(index, vector, k, allow)])
+        batcher = self.batcher if allow is None else self.among
+        (found,) = await batcher.submit([Search(index, vector, k, allow)])
         return found
 
     async def search_each(
