@@ -250,10 +250,8 @@ def _assemble(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
         observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),
     )  # fmt: skip
-    stack.callback(searcher.among.close)
-    for closing in (writer, joiner, searcher, embedder):
-        stack.callback(closing.batcher.close)
-    stack.callback(reader.close)
+    for close in (writer.batcher.close, joiner.batcher.close, searcher.close, embedder.batcher.close, reader.close):
+        stack.callback(close)
     return Parts(
         database=database, writer=writer, homes=Homes(database, writer), galleries=galleries, embedder=embedder,
         searcher=searcher, joiner=joiner, reader=reader,

@@ -34,6 +34,11 @@ class Searcher:
             "search-among", _run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
         )
 
+    def close(self) -> None:
+        """Refuse new searches, finish what was accepted."""
+        self.batcher.close()
+        self.among.close()
+
     async def search(self, index: VectorIndex, vector: VectorArray, k: int, allow: CropIds | None = None) -> Found:
         """The k best crops, short rows ending in -inf and -1. Raises Overloaded or Stopping."""
         batcher = self.batcher if allow is None else self.among

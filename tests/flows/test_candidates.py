@@ -31,7 +31,7 @@ def search(field: Field, k: int, hits: int = 1) -> tuple[list[int], bool, int]:
             find_candidates(searcher, field, np.array([1, 0], np.float32), k=k, hits=hits)
         )  # fmt: skip
     finally:
-        searcher.batcher.close()
+        searcher.close()
     return [one.identity for one in groups], complete, len(batches)
 
 

@@ -50,7 +50,7 @@ def _find(gallery: Gallery) -> list[Group]:
     try:
         found, _ = asyncio.run(find_candidates(searcher, Field(gallery), QUERY, k=2, hits=3))
     finally:
-        searcher.batcher.close()
+        searcher.close()
     return found
 
 
