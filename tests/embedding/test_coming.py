@@ -67,7 +67,7 @@ def test_a_batch_does_not_wait_longer_than_the_one_before_took() -> None:
 
 def test_who_gave_up_is_not_waited_for() -> None:
     coming = Coming()
-    with pytest.raises(LookupError), coming:
-        assert coming
-        raise LookupError("a picture that cannot be read")
+    assert not coming
+    with pytest.raises(ZeroDivisionError), coming:
+        _ = 1 / (not coming)
     assert not coming
