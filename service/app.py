@@ -204,7 +204,9 @@ def _start(
     configure_logging(settings.log_level)
     lock = FolderLock(settings.data_dir)
     stack.callback(lock.release)
-    network = OnnxModel(settings.model_dir, provider=settings.provider, threads=settings.cores)
+    network = OnnxModel(
+        settings.model_dir, provider=settings.provider, threads=settings.cores, gpu_memory_mb=settings.gpu_memory_mb
+    )
     most = settings.max_waiting * BULK_PLACES
     database = Database(settings.url, readers=settings.readers, max_waiting=most)
     stack.callback(database.close)

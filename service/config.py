@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     provider: Literal["cpu", "cuda"] = Field(
         "cpu", description="Execution provider; refused at start if not really used."
     )
+    gpu_memory_mb: int = Field(
+        0, ge=0, description="Most GPU memory for the network, in MiB; the index needs the rest. 0 is no bound."
+    )
     threads: int = Field(
         0, ge=0, description="Threads for network and search; 0 is one for each core this process may use."
     )

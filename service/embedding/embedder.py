@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from service.domain import ImageArray, VectorArray
-from service.embedding.batcher import Batcher, Lane
+from service.embedding.batcher import Batcher, Coming, Lane
 
 
 class Network(Protocol):
@@ -24,8 +24,9 @@ class Embedder:
         self, network: Network, *, max_batch: int, max_waiting: int, observe: Callable[[int], None] = lambda size: None
     ) -> None:
         self._network = network
+        self.coming = Coming()  # whose pictures are being decoded
         self.batcher: Batcher[ImageArray, VectorArray] = Batcher(
-            "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
+            "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe, coming=self.coming
         )
 
     async def embed(self, images: Sequence[ImageArray], lane: Lane = Lane.QUERY) -> VectorArray:

@@ -10,6 +10,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its wheels report to thei
 import onnxruntime
 
 from service.domain import ImageArray, VectorArray
+from service.embedding.buckets import SIZES, run_in_bucket
 from service.embedding.manifest import Manifest, read_manifest, sha256_of
 from service.errors import ModelRefused
 from service.images.decode import PictureLimits, decode
@@ -24,15 +25,19 @@ GOLDEN_LIMITS = PictureLimits(max_bytes=4_000_000, max_pixels=4_000_000)
 class OnnxModel:
     """A checked network: uint8 (n, height, width, 3) RGB in, unit-length float32 (n, dim) out. Safe to share."""
 
-    def __init__(self, folder: Path, *, provider: str, threads: int) -> None:
-        """Load and check the model in a folder. Raises ModelRefused with the reason and the remedy."""
+    def __init__(self, folder: Path, *, provider: str, threads: int, gpu_memory_mb: int = 0) -> None:
+        """Load and check the model in a folder, and on a GPU run it once in every size that will come.
+        `gpu_memory_mb` bounds its memory there, 0 is no bound. Raises ModelRefused with the reason and the remedy."""
         self.manifest: Manifest = read_manifest(folder)
         path = folder / self.manifest.file
         found = sha256_of(path)
         if found != self.manifest.sha256:
             raise ModelRefused(f"{path} has sha256 {found}, its manifest says {self.manifest.sha256}; export it again")
-        self._session = _open_session(path, PROVIDERS[provider], threads)
+        self._session = _open_session(path, PROVIDERS[provider], threads, options_of(provider, gpu_memory_mb))
+        self._in_buckets = provider == "cuda"
         self._check_golden(folder)
+        for size in SIZES if self._in_buckets else ():
+            self.run(np.zeros((size, self.manifest.input.height, self.manifest.input.width, 3), np.uint8))
 
     @property
     def provider(self) -> str:
@@ -41,6 +46,9 @@ class OnnxModel:
 
     def run(self, images: ImageArray) -> VectorArray:
         """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors."""
+        return run_in_bucket(self._run, images) if self._in_buckets else self._run(images)
+
+    def _run(self, images: ImageArray) -> VectorArray:
         (vectors,) = self._session.run([self.manifest.output.name], {self.manifest.input.name: images})
         return np.asarray(vectors, dtype=np.float32)
 
@@ -76,7 +84,15 @@ class OnnxModel:
             )
 
 
-def _open_session(path: Path, provider: str, threads: int) -> onnxruntime.InferenceSession:
+def options_of(provider: str, gpu_memory_mb: int) -> dict[str, str]:
+    """What a provider is told. A GPU is shared with the index: memory grows by what is asked for, not by doubling."""
+    if provider != "cuda":
+        return {}
+    bound = {"gpu_mem_limit": str(gpu_memory_mb << 20)} if gpu_memory_mb else {}
+    return {"arena_extend_strategy": "kSameAsRequested", **bound}
+
+
+def _open_session(path: Path, provider: str, threads: int, told: dict[str, str]) -> onnxruntime.InferenceSession:
     if provider not in onnxruntime.get_available_providers():
         raise ModelRefused(
             f"{provider} is not in this ONNX Runtime (it has {', '.join(onnxruntime.get_available_providers())}); "
@@ -87,7 +103,7 @@ def _open_session(path: Path, provider: str, threads: int) -> onnxruntime.Infere
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # search shares the cores
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=[provider])
+        session = onnxruntime.InferenceSession(path, options, providers=[(provider, told)])
     except Exception as error:  # ONNX Runtime raises its own unexported classes
         raise ModelRefused(f"ONNX Runtime cannot load {path}: {error}") from error
     if session.get_providers()[0] != provider:

@@ -111,7 +111,7 @@ async def see(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> 
         identity = (await parts.database.read(find_identity, collection, probe.identity)).id
         vectors = await parts.database.read(vectors_of, identity, parts.model.id)
         return Sought(pool(vectors) if len(vectors) else None, without_identity=identity, subject=probe.identity)
-    with watch.stage("decode"):
+    with watch.stage("decode"), parts.embedder.coming:
         opened = await parts.reader.open_to_query(probe.uploads)
     with watch.stage("embed"):
         vectors = await parts.embedder.embed([picture.prepared for picture in opened])

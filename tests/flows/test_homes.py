@@ -37,6 +37,11 @@ class Ledger:
         self.transactions += 1
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - in steps of the loop, not of time
+        await asyncio.sleep(0)
+
+
 def homes_of(ledger: Ledger) -> Homes:
     return Homes(cast(Database, ledger), cast(Writer, ledger))
 
@@ -75,7 +80,7 @@ def test_a_slow_reader_does_not_overwrite_what_a_later_one_remembered() -> None:
 
     async def scene() -> None:
         slow = asyncio.create_task(homes.find("default"))
-        await asyncio.sleep(0)  # it has read, and has not remembered yet
+        await until(lambda: ledger.reads == 1)  # it has read, and has not remembered yet
         ledger.change(0.9)
         assert (await homes.find("default")).match_threshold == 0.9
         assert (await slow).match_threshold == 0.5
@@ -91,5 +96,34 @@ def test_a_collection_that_is_not_there_is_not_remembered_as_such() -> None:
         for _ in range(2):
             with pytest.raises(NotFound):
                 await homes.find("other")
+
+    asyncio.run(scene())
+
+
+def test_those_who_ask_at_once_share_a_reading_and_who_leaves_does_not_end_it() -> None:
+    ledger = Ledger()
+    homes = homes_of(ledger)
+
+    async def scene() -> None:
+        first, *others = [asyncio.create_task(homes.find("default")) for _ in range(5)]
+        await asyncio.sleep(0)
+        first.cancel()
+        assert [(await one).match_threshold for one in others] == [0.5] * 4
+        assert first.cancelled()
+        assert ledger.reads == 1
+
+    asyncio.run(scene())
+
+
+def test_a_reading_from_before_a_write_is_not_shared_after_it() -> None:
+    ledger = Ledger()
+    homes = homes_of(ledger)
+
+    async def scene() -> None:
+        before = asyncio.create_task(homes.find("default"))
+        await until(lambda: ledger.reads == 1)  # it has read, and has not answered yet
+        ledger.change(0.9)
+        assert (await homes.find("default")).match_threshold == 0.9
+        assert (await before).match_threshold == 0.5
 
     asyncio.run(scene())
