@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from service.config import read_settings
 from service.db.engine import Database
@@ -75,7 +75,9 @@ def advise_kind(
 
 def _show(advice: Advice) -> None:
     title = f"{advice.vectors} vectors of {advice.dim} dimensions"
-    table = Table("kind", "recall@10", "1 query ms", "32 queries ms", "MB", "built in s", title=title)
+    table = Table(
+        Column("kind", no_wrap=True), "recall@10", "1 query ms", "32 queries ms", "MB", "built in s", title=title
+    )
     for one in advice.measured:
         if one.refused:
             table.add_row(one.kind, "–", "–", "–", "–", "–")

@@ -33,12 +33,12 @@ def best_rows(queries: VectorArray, view: View, wanted: int) -> Found:
         if len(queries) < DECODED and share * FEW > 1:
             return _scanned(queries, vectors, rows, wanted)
         return _best_of_parts(queries, vectors, rows, wanted)
+    if len(queries) < BATCHED and share * FEW >= 1:
+        return _selected(queries, vectors, rows, wanted)
     if rows is None:
         return _knn(queries, vectors, wanted)
-    if share * FEW < 1 or wanted > MAX_MASKED or (len(queries) >= BATCHED and share < GATHERED):
+    if share * FEW < 1 or wanted > MAX_MASKED or share < GATHERED:
         return _best_of_parts(queries, vectors, rows, wanted)
-    if len(queries) < BATCHED:
-        return _selected(queries, vectors, rows, wanted)
     return _masked(queries, vectors, rows, wanted)
 
 
@@ -81,16 +81,18 @@ def _parts(vectors: Rows, rows: NDArray[np.int64] | None) -> Iterator[tuple[int,
         yield start, part
 
 
-def _selector(count: int, rows: NDArray[np.int64]) -> tuple[faiss.IDSelectorBitmap, NDArray[np.uint8]]:
+def _selector(count: int, rows: NDArray[np.int64] | None) -> tuple[faiss.IDSelectorBitmap, NDArray[np.uint8]]:
     """A selector of rows, and the bits it points to."""
-    allowed = np.zeros(count, np.bool_)
-    allowed[rows] = True
+    allowed = np.full(count, rows is None)
+    if rows is not None:
+        allowed[rows] = True
     bits = np.packbits(allowed, bitorder="little")
     return faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)), bits
 
 
-def _selected(queries: VectorArray, vectors: VectorArray, rows: NDArray[np.int64], wanted: int) -> Found:
-    """One pass over the allowed rows for each query."""
+def _selected(queries: VectorArray, vectors: VectorArray, rows: NDArray[np.int64] | None, wanted: int) -> Found:
+    """One pass over the allowed rows for each query. With a selector FAISS goes another way, which reads a single
+    query's rows four times as fast as the way without one; so there is one also where all rows are allowed."""
     count, dim = vectors.shape
     selector, _bits = _selector(count, rows)
     scores = np.empty((len(queries), wanted), np.float32)
@@ -122,7 +124,7 @@ def _scanned(queries: VectorArray, halves: Rows, rows: NDArray[np.int64] | None,
     """One pass over the allowed rows for each query, decoding as it goes."""
     count, dim = halves.shape
     scanner = _scanner(dim)
-    selector, _bits = (faiss.IDSelectorAll(), None) if rows is None else _selector(count, rows)
+    selector, _bits = _selector(count, rows)
     scanner.sel = selector  # which it does not keep alive
     scores = np.full((len(queries), wanted), -np.inf, np.float32)
     places = np.full((len(queries), wanted), GONE, np.int64)

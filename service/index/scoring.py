@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain import CropIds, VectorArray
-from service.index.blocks import COPIED_AT_ONCE, GONE, View
+from service.index.blocks import GONE, View
 from service.index.segments import LOW
+
+COPIED_BYTES = 96 << 10  # at once: more comes fresh from the system each time, which takes longer than scoring it
 
 
 def rescored(
@@ -19,14 +21,15 @@ def rescored(
     similarities = np.full(places.shape, -np.inf, np.float32)
     ids = np.full(places.shape, GONE, np.int64)
     wide = queries.astype(np.float64)
+    at_once = max(1, COPIED_BYTES // (wide.itemsize * wide.shape[1]))
     owners, ranks = np.nonzero(places != GONE)
     numbers = places[owners, ranks] >> 32
     order = np.argsort(numbers, kind="stable")
     ends = np.flatnonzero(np.diff(numbers[order], append=-1)) + 1
     start = 0
     for end in ends.tolist():
-        for first in range(start, end, COPIED_AT_ONCE):
-            chosen = order[first : min(first + COPIED_AT_ONCE, end)]
+        for first in range(start, end, at_once):
+            chosen = order[first : min(first + at_once, end)]
             owner, rank = owners[chosen], ranks[chosen]
             view, rows = seen[numbers[chosen[0]]], places[owner, rank] & LOW
             exact = np.einsum("md,md->m", view.vectors[rows].astype(np.float64), wide[owner]).astype(np.float32)

@@ -6,7 +6,6 @@ much-removed ones are packed, and the result is put in their place between two c
 """
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -26,14 +25,13 @@ from service.index.segments import Packing, Segment, Stopped, build_segment, pac
 log = logging.getLogger(__name__)
 
 BLOCK_ROWS = 65_536
-BACKGROUND_NICENESS = 10
 SEGMENT_ROWS = 16 * BLOCK_ROWS  # most under one accelerator: what is copied to build it anew fits a few GB
 
 
 def give_way() -> None:
-    """Let this thread, which works in the background, use one core, and that only while nobody else wants it."""
+    """Let this thread, which works in the background, use one core. It is not made nicer: what it holds when it is kept
+    waiting, searches wait for."""
     faiss.omp_set_num_threads(1)
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

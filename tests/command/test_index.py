@@ -2,12 +2,15 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
 import pytest
 
+from reappear.index import advise_kind
+from service.errors import FileRefused
 from tests.command.conftest import ADMIN_KEY, Run, run
 from tests.index.contract import unit_vectors
 from tests.pictures import jpeg
@@ -56,6 +59,12 @@ def test_the_vectors_of_a_collection_are_read_from_the_database_beside_the_servi
     assert done.returncode == 0, done.stderr
     assert "2 vectors of 512 dimensions" in done.stdout
     assert command("index", "advise", "--collection", "nowhere").returncode == 3
+
+
+def test_a_plot_without_matplotlib_is_refused_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(FileRefused, match="--plot needs matplotlib"):
+        advise_kind(Path("nowhere.npy"), plot=Path("plot.png"))
 
 
 @pytest.mark.parametrize(
