@@ -224,7 +224,7 @@ def test_an_exporter_gets_each_entry_exactly_once_also_while_the_log_grows(
 def test_reads_that_cannot_be_noted_are_not_answered(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.app.MAX_UNWRITTEN_READS", 6)  # each read has one person in it
+    monkeypatch.setattr("service.start.MAX_UNWRITTEN_READS", 6)  # each read has one person in it
     with running(tmp_path / "data", sqlite_url) as client:
         client.post("/gallery", **raw(jpeg(1), identity="p-1", name="Zorro"))
         reads: list[tuple[str, str, dict[str, Any]]] = [

@@ -424,7 +424,7 @@ def test_a_request_for_which_there_is_no_place_is_refused_with_all_an_answer_has
 def test_an_enrolment_that_finds_the_writers_queue_full_leaves_nothing_behind(
     tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.app.MAX_WAITING_WRITES", 1)
+    monkeypatch.setattr("service.start.MAX_WAITING_WRITES", 1)
     with running(tmp_path / "data", sqlite_url) as client:
         waiting = threading.Thread(target=lambda: client.post("/collections", json={"name": "waits"}))
         with writer_held(client):

@@ -97,7 +97,7 @@ def _found(client: TestClient, seed: int) -> list[int]:
 def test_an_enrolment_that_is_kept_but_cannot_be_indexed_is_unknown_and_its_repetition_makes_it_found(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.app.SegmentedIndex", _FailingIndex)
+    monkeypatch.setattr("service.start.SegmentedIndex", _FailingIndex)
     with _serving(settings) as client:
         client.post("/gallery?identity=other", content=jpeg(9), headers=JPEG)
         _FailingIndex.failures = 1
@@ -127,7 +127,7 @@ def test_an_enrolment_that_is_kept_but_cannot_be_indexed_is_unknown_and_its_repe
 def test_an_enrolment_that_could_not_be_indexed_is_found_after_the_next_write_and_keeps_its_picture(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.app.SegmentedIndex", _FailingIndex)
+    monkeypatch.setattr("service.start.SegmentedIndex", _FailingIndex)
     with _serving(settings) as client:
         _FailingIndex.failures = 1
         assert client.post("/gallery?identity=p-1", content=jpeg(1), headers=JPEG).status_code == 503
