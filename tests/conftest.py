@@ -21,6 +21,8 @@ from service.config import Settings
 from service.db.schema import upgrade
 from tests.server import START_TIMEOUT_S, Server
 
+pytest.register_assert_rewrite("tests.index.contract", "tests.index.brute_force")  # no tests themselves
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from service import app
+from service import app, start
 from service.config import Settings
 from service.errors import DatabaseRefused, NotReady
 from service.flows.loading import load_galleries
@@ -47,7 +47,7 @@ def test_while_the_index_loads_it_lives_and_says_so_and_answers_nothing_else(
         assert go_on.wait(PATIENCE_S)
         load_galleries(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(app, "load_galleries", slowly)
+    monkeypatch.setattr(start, "load_galleries", slowly)
     (tmp_path / "own.db").write_bytes(sqlite_template.read_bytes())
     settings = Settings(data_dir=tmp_path / "data", database_url=f"sqlite:///{tmp_path / 'own.db'}", log_level="error")
     with TestClient(app.create_app(settings), base_url="http://127.0.0.1") as client:
