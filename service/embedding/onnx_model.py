@@ -2,6 +2,8 @@
 another vector than it gave when exported, and a provider that is listed but not really used."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from service.images.decode import PictureLimits, decode
 from service.images.preprocess import resize
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+FEWEST, MOST = 4, 8  # pictures of a share: threads that need not wait for each other do more than those that do
 GOLDEN_COSINE = 0.999
 UNIT_TOLERANCE = 1e-3
 GOLDEN_LIMITS = PictureLimits(max_bytes=4_000_000, max_pixels=4_000_000)
@@ -35,6 +38,10 @@ class OnnxModel:
             raise ModelRefused(f"{path} has sha256 {found}, its manifest says {self.manifest.sha256}; export it again")
         self._session = _open_session(path, PROVIDERS[provider], threads, options_of(provider, gpu_memory_mb))
         self._in_buckets = provider == "cuda"
+        self._threads = 1 if self._in_buckets else threads
+        if self._threads > 1:
+            self._single = _open_session(path, PROVIDERS[provider], 1, {})
+            self._side_by_side = ThreadPoolExecutor(threads, thread_name_prefix="network")
         self._check_golden(folder)
         for size in SIZES if self._in_buckets else ():
             self.run(np.zeros((size, self.manifest.input.height, self.manifest.input.width, 3), np.uint8))
@@ -45,11 +52,18 @@ class OnnxModel:
         return str(self._session.get_providers()[0])
 
     def run(self, images: ImageArray) -> VectorArray:
-        """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors."""
-        return run_in_bucket(self._run, images) if self._in_buckets else self._run(images)
+        """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors. On a CPU large batches
+        are cut into shares, each run by one thread (docs/decisions/0023-what-an-enrolment-of-many-costs.md)."""
+        if self._in_buckets:
+            return run_in_bucket(partial(self._run, self._session), images)
+        if self._threads == 1 or len(images) < 2 * FEWEST:
+            return self._run(self._session, images)
+        size = min(MOST, max(FEWEST, -(-len(images) // self._threads)))
+        shares = [images[start : start + size] for start in range(0, len(images), size)]
+        return np.concatenate(list(self._side_by_side.map(partial(self._run, self._single), shares)))
 
-    def _run(self, images: ImageArray) -> VectorArray:
-        (vectors,) = self._session.run([self.manifest.output.name], {self.manifest.input.name: images})
+    def _run(self, session: onnxruntime.InferenceSession, images: ImageArray) -> VectorArray:
+        (vectors,) = session.run([self.manifest.output.name], {self.manifest.input.name: images})
         return np.asarray(vectors, dtype=np.float32)
 
     def prepare(self, image: ImageArray) -> ImageArray:

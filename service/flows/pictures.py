@@ -5,12 +5,15 @@ import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 from service.domain import Box, ImageArray, Quality
 from service.embedding.batcher import Lane
 from service.errors import BadPicture
 from service.images.decode import PictureLimits, cut, decode, encode_lossless, sniff
 from service.images.quality import judge
+
+AT_ONCE = 8  # pictures that a thread opens before others have their turn; a hop for each costs more than it gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class PictureReader:
     def __init__(self, limits: PictureLimits, prepare: Callable[[ImageArray], ImageArray], *, threads: int) -> None:
         self._limits = limits
         self._prepare = prepare
+        self._threads = threads
         self._lanes = {lane: ThreadPoolExecutor(threads, thread_name_prefix=f"decode-{lane.name}") for lane in Lane}
 
     async def open_to_store(self, uploads: Sequence[Upload]) -> list[Opened | BadPicture]:
@@ -68,9 +72,15 @@ class PictureReader:
 
     async def _open_all(self, uploads: Sequence[Upload], lane: Lane) -> list[Opened | BadPicture]:
         loop, threads = asyncio.get_running_loop(), self._lanes[lane]
-        if len(uploads) == 1:
-            return [await loop.run_in_executor(threads, self._open, uploads[0], lane)]
-        return await asyncio.gather(*(loop.run_in_executor(threads, self._open, one, lane) for one in uploads))
+        size = max(1, min(AT_ONCE, -(-len(uploads) // self._threads)))
+        parts = [uploads[start : start + size] for start in range(0, len(uploads), size)]
+        if len(parts) == 1:
+            return await loop.run_in_executor(threads, self._open_part, parts[0], lane)
+        opened = await asyncio.gather(*(loop.run_in_executor(threads, self._open_part, one, lane) for one in parts))
+        return list(chain.from_iterable(opened))
+
+    def _open_part(self, uploads: Sequence[Upload], lane: Lane) -> list[Opened | BadPicture]:
+        return [self._open(upload, lane) for upload in uploads]
 
     def _open(self, upload: Upload, lane: Lane) -> Opened | BadPicture:
         try:

@@ -17,9 +17,9 @@ from tests.pictures import encode, person
 Spoil = Callable[[Callable[[dict[str, Any]], Any]], Path]
 
 
-@pytest.fixture(scope="module")
-def network() -> OnnxModel:
-    return OnnxModel(Settings().model_dir, provider="cpu", threads=1)
+@pytest.fixture(scope="module", params=[1, 2])
+def network(request: pytest.FixtureRequest) -> OnnxModel:
+    return OnnxModel(Settings().model_dir, provider="cpu", threads=request.param)
 
 
 def open_copy(folder: Path, provider: str = "cpu") -> OnnxModel:
@@ -31,7 +31,7 @@ def test_the_model_in_use_passes_and_says_where_it_runs(network: OnnxModel) -> N
     assert network.run(network.prepare(person(1))[None]).shape == (1, network.manifest.output.dim)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 8, 17])
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 17, 32])
 def test_a_vector_does_not_depend_on_the_batch_it_was_made_in(network: OnnxModel, size: int) -> None:
     images = np.stack([network.prepare(person(seed, height=150, width=70)) for seed in range(size)])
     together = network.run(images)
