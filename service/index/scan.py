@@ -42,7 +42,7 @@ def best_rows(queries: VectorArray, view: View, wanted: int) -> Found:
     return _masked(queries, vectors, rows, wanted)
 
 
-def best_of(queries: VectorArray, found: list[Found], wanted: int) -> Found:
+def best_of(found: list[Found], wanted: int) -> Found:
     """The `wanted` best of what was found in several places."""
     scores = np.concatenate([part for part, _ in found], axis=1)
     rows = np.concatenate([part for _, part in found], axis=1)
@@ -64,7 +64,7 @@ def _best_of_parts(queries: VectorArray, vectors: Rows, rows: NDArray[np.int64] 
         scores, places = _knn(queries, part, min(wanted, len(part)))
         named = places + start if rows is None else rows[places + start]
         found.append((scores, np.where(places < 0, GONE, named)))
-    return best_of(queries, found, wanted)
+    return best_of(found, wanted)
 
 
 def _parts(vectors: Rows, rows: NDArray[np.int64] | None) -> Iterator[tuple[int, VectorArray]]:

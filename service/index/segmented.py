@@ -256,4 +256,4 @@ def _candidates(queries: VectorArray, state: _State, seen: Sequence[View], wante
         end = first + len(segment.blocks)
         found.append(segment.best(queries, wanted, first) or scan(queries, seen[first:end], first, wanted))
         first = end
-    return best_of(queries, found, wanted)[1]
+    return best_of(found, wanted)[1]

@@ -61,7 +61,7 @@ def scan(queries: VectorArray, seen: Sequence[View], first: int, wanted: int) ->
     for number, view in enumerate(seen, start=first):
         scores, rows = best_rows(queries, view, wanted)
         found.append((scores, np.where(rows < 0, GONE, rows + (number << 32))))
-    return best_of(queries, found, wanted)
+    return best_of(found, wanted)
 
 
 def build_segment(
