@@ -149,10 +149,11 @@ def _known(galleries: Galleries, taken: _Taken) -> dict[tuple[int, str], PieceFi
     """The files of pieces that are as they were written, by collection and key: with equal ids they are equal."""
     known = {}
     for home, pieces in galleries.cut().items():
+        files = {ids.tobytes(): file for file, ids in taken.files.get(home, [])}
         for piece in pieces:
-            for file, ids in taken.files.get(home, []):
-                if np.array_equal(ids, piece.ids):
-                    known[home, piece.key] = file
+            file = files.get(piece.ids.tobytes())
+            if file is not None:
+                known[home, piece.key] = file
     return known
 
 
