@@ -36,10 +36,9 @@ async def keep_house(parts: Parts, ready: Callable[[], None], every_s: float) ->
 
 
 async def put_right(parts: Parts) -> None:
-    """Bring index and keys up to date, settle doubtful pictures, remove what has had its time
-    and what is left of collections, unlink and overwrite
-    what is removed, remove what is sealed of the audit log, drop old answers. What fails does not keep the rest from
-    being done."""
+    """Bring index and keys up to date, settle doubtful pictures, remove what has had its time and what is left of
+    collections, unlink what is removed, take it out of memory and snapshots and overwrite it, remove what is sealed of
+    the audit log, drop old answers. What fails does not keep the rest from being done."""
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "index": parts.writer.catch_up, "doubtful pictures": partial(settle_doubtful, parts),
         "keys": partial(load_keys, parts), "retention": partial(retention.apply, parts),
