@@ -113,17 +113,3 @@ def test_those_who_ask_at_once_share_a_reading_and_who_leaves_does_not_end_it() 
         assert ledger.reads == 1
 
     asyncio.run(scene())
-
-
-def test_a_reading_from_before_a_write_is_not_shared_after_it() -> None:
-    ledger = Ledger()
-    homes = homes_of(ledger)
-
-    async def scene() -> None:
-        before = asyncio.create_task(homes.find("default"))
-        await until(lambda: ledger.reads == 1)  # it has read, and has not answered yet
-        ledger.change(0.9)
-        assert (await homes.find("default")).match_threshold == 0.9
-        assert (await before).match_threshold == 0.5
-
-    asyncio.run(scene())
