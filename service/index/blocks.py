@@ -1,18 +1,20 @@
 """The rows of an index in host memory: blocks that are allocated once, so that adding never copies what is there, and
 searches run beside one writer without a lock held.
 
-A removed row is overwritten with NaN: no comparison ever selects it, and its vector leaves memory at once.
+A removed row is overwritten with NaN: no comparison ever selects it, and its vector leaves memory at once, with its
+sketch.
 """
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain import CropIds
+from service.domain import CropIds, VectorArray
+from service.index.sketch import Sketch
 
 GONE = -1
 COPIED_AT_ONCE = 4096  # rows: a few MB, so that no copy holds the interpreter for longer than a few ms
@@ -28,6 +30,7 @@ class Block:
 
     vectors: Rows  # (size, dim)
     ids: CropIds  # (size,), GONE where removed
+    sketch: Sketch
     count: int = 0
     live: int = 0
     serial: int = field(default_factory=itertools.count().__next__)
@@ -37,7 +40,7 @@ class Block:
     @classmethod
     def of(cls, size: int, dim: int, dtype: type[np.floating[Any]]) -> "Block":
         """An empty block. Its memory is the system's to give when rows come."""
-        return cls(np.empty((size, dim), dtype), np.empty(size, np.int64))
+        return cls(np.empty((size, dim), dtype), np.empty(size, np.int64), Sketch.of(size, dim))
 
     @property
     def full(self) -> bool:
@@ -46,15 +49,16 @@ class Block:
 
     @property
     def bytes(self) -> int:
-        """Memory of the rows that are filled, their ids, and the ids in order."""
+        """Memory of the rows that are filled, their sketches and ids, and the ids in order."""
         sorted_ids = 0 if self._order is None else self._order[1].nbytes + self._order[2].nbytes
-        return self.count * (int(self.vectors.strides[0]) + 8) + sorted_ids
+        return self.count * (int(self.vectors.strides[0]) + self.sketch.row_bytes + 8) + sorted_ids
 
     def append(self, ids: CropIds, vectors: Rows) -> int:
         """Take as many of the rows as there is room for; returns how many."""
         taken = min(len(ids), len(self.ids) - self.count)
         rows = slice(self.count, self.count + taken)
         self.vectors[rows], self.ids[rows] = vectors[:taken], ids[:taken]
+        self.sketch.put(self.count, self.vectors[rows])
         self.live += int((ids[:taken] != GONE).sum())
         self.changed += 1
         self.count += taken  # last: from here on searches see the rows
@@ -64,6 +68,7 @@ class Block:
         """Overwrite rows that are there."""
         self.ids[rows] = GONE
         self.vectors[rows] = np.nan
+        self.sketch.drop(rows)
         self.live -= len(rows)
         self.changed += len(rows)
 
@@ -95,6 +100,7 @@ class View:
 
     vectors: Rows
     ids: CropIds
+    sketch: Sketch
     rows: NDArray[np.int64] | None = None  # the allowed ones; None for all
 
     @property
@@ -102,17 +108,27 @@ class View:
         """How many rows may be found, removed ones among them."""
         return len(self.ids) if self.rows is None else len(self.rows)
 
+    @property
+    def steps(self) -> VectorArray:
+        """The steps of all sketches, NaN where a row must not be found."""
+        steps = self.sketch.steps[: len(self.ids)]
+        if self.rows is None:
+            return steps
+        allowed = np.full(len(self.ids), np.nan, np.float32)
+        allowed[self.rows] = steps[self.rows]
+        return allowed
+
 
 def views(blocks: Sequence[Block], allow: CropIds | None) -> list[View]:
     """What a search may see of the blocks: all that is filled now, or only `allow` of it."""
-    whole = [View(block.vectors[: block.count], block.ids[: block.count]) for block in blocks]
+    whole = [View(block.vectors[: block.count], block.ids[: block.count], block.sketch) for block in blocks]
     if allow is None:
         return whole
     table = _table(allow, sum(view.count for view in whole))
     if table is not None:
-        return [View(view.vectors, view.ids, _looked_up(view.ids, *table)) for view in whole]
+        return [replace(view, rows=_looked_up(view.ids, *table)) for view in whole]
     allow = np.unique(allow)
-    return [View(view.vectors, view.ids, block.find(allow)) for view, block in zip(whole, blocks, strict=True)]
+    return [replace(view, rows=block.find(allow)) for view, block in zip(whole, blocks, strict=True)]
 
 
 def _table(allow: CropIds, rows: int) -> tuple[int, Mask] | None:

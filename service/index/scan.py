@@ -1,172 +1,198 @@
-"""Exact candidates out of rows in host memory, on FAISS's kernels. Which one is fastest depends on how many queries
-there are, how many rows are allowed and how they are stored; all give the same candidates."""
+"""Exact candidates out of rows in host memory. Few rows are compared as they are. Of many the sketches are compared,
+and only rows whose sketch comes so close that they may be among the best are looked at themselves; so the candidates
+are the same, for a fraction of the time (docs/decisions/0024-exact-answers-from-eight-bits.md)."""
 
-import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain import VectorArray
-from service.index.blocks import COPIED_AT_ONCE, GONE, Rows, View
-from service.index.faiss_setup import BATCHED
+from service.index.blocks import COPIED_AT_ONCE, GONE, View
+from service.index.sketch import Probe
 
-FEW = 64  # one row in so many: so few are copied and searched alone
-GATHERED = 0.5  # share of rows up to which copying the allowed ones is faster than a product with all of them
-DECODED = 8  # queries from which on decoding float16 once for all of them pays
-MAX_MASKED = 1024  # candidates beyond which a product with all rows has too many to sort out
+LOW = 0xFFFF_FFFF  # a place is a block's number and a row, 32 bits each
+SMALL = 4096  # rows up to which comparing them all is faster than anything cleverer
+FEW = 16  # one row in so many allowed: so few are copied and compared
+CROWDED = 8  # where more than one product in so many may be among the best, all of the part are compared
+FIRST = 8192  # rows that say how good one must be; each round after it looks at three times the rows before
+PRODUCTS = 1 << 19  # at once: a few MB, which the cache holds
 
-_kept = threading.local()
-
-Found = tuple[VectorArray, NDArray[np.int64]]  # (n, w) scores and rows, in no order; -inf and GONE where there are none
-
-
-def best_rows(queries: VectorArray, view: View, wanted: int) -> Found:
-    """The `wanted` best rows (or all there are) of a view for each of (n, dim) queries, by inner product."""
-    vectors, rows, count = view.vectors, view.rows, view.count
-    wanted, share = min(wanted, count), count / max(1, len(view.ids))
-    if not wanted:
-        return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-    if vectors.dtype == np.float16:
-        if len(queries) < DECODED and share * FEW > 1:
-            return _scanned(queries, vectors, rows, wanted)
-        return _best_of_parts(queries, vectors, rows, wanted)
-    if len(queries) < BATCHED and share * FEW >= 1:
-        return _selected(queries, vectors, rows, wanted)
-    if rows is None:
-        return _knn(queries, vectors, wanted)
-    if share * FEW < 1 or wanted > MAX_MASKED or share < GATHERED:
-        return _best_of_parts(queries, vectors, rows, wanted)
-    return _masked(queries, vectors, rows, wanted)
+Found = tuple[
+    VectorArray, NDArray[np.int64]
+]  # (n, w) scores and places, in no order; -inf and GONE where there are none
 
 
-def best_of(found: list[Found], wanted: int) -> Found:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some rows of a view, of the block with this number."""
+
+    number: int
+    view: View
+    start: int
+    codes: NDArray[np.int8]  # (m, dim)
+    steps: VectorArray  # (m,)
+
+
+def scan(queries: VectorArray, seen: Sequence[View], first: int, wanted: int, threads: int) -> Found:
+    """Places of the `wanted` best rows (or all there are) for each of (n, dim) queries, by inner product, out of blocks
+    that are numbered from `first` on."""
+    numbered = list(enumerate(seen, start=first))
+    total = sum(view.count for view in seen)
+    if total <= SMALL or wanted * CROWDED > total:
+        return best_of([_compared(queries, view, number, wanted) for number, view in numbered], wanted)
+    many = [(number, view) for number, view in numbered if view.count * FEW >= len(view.ids)]
+    few = [_compared(queries, view, number, wanted) for number, view in numbered if view.count * FEW < len(view.ids)]
+    return best_of([*few, *([_sketched(queries, many, wanted, threads)] if many else [])], wanted)
+
+
+def best_of(found: Sequence[Found], wanted: int) -> Found:
     """The `wanted` best of what was found in several places."""
     scores = np.concatenate([part for part, _ in found], axis=1)
-    rows = np.concatenate([part for _, part in found], axis=1)
+    places = np.concatenate([part for _, part in found], axis=1)
     if scores.shape[1] <= wanted:
-        return scores, rows
+        return scores, places
     keep = np.argpartition(scores, scores.shape[1] - wanted, axis=1)[:, -wanted:]
-    return np.take_along_axis(scores, keep, 1), np.take_along_axis(rows, keep, 1)
+    return np.take_along_axis(scores, keep, 1), np.take_along_axis(places, keep, 1)
 
 
-def _knn(queries: VectorArray, vectors: VectorArray, wanted: int) -> Found:
-    scores, rows = faiss.knn(queries, vectors, wanted, faiss.METRIC_INNER_PRODUCT)
-    return np.where(rows < 0, -np.inf, scores), rows
-
-
-def _best_of_parts(queries: VectorArray, vectors: Rows, rows: NDArray[np.int64] | None, wanted: int) -> Found:
-    """Copies the rows part by part, as float32, and searches each part while the cache still has it."""
-    found = []
-    for start, part in _parts(vectors, rows):
-        scores, places = _knn(queries, part, min(wanted, len(part)))
-        named = places + start if rows is None else rows[places + start]
-        found.append((scores, np.where(places < 0, GONE, named)))
+def _compared(queries: VectorArray, view: View, number: int, wanted: int) -> Found:
+    """All that a view allows, a few MB at a time, each searched while the cache has it."""
+    none = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
+    found: list[Found] = [none]
+    for start in range(0, view.count, COPIED_AT_ONCE):
+        chosen = slice(start, start + COPIED_AT_ONCE)
+        rows = np.arange(len(view.ids))[chosen] if view.rows is None else view.rows[chosen]
+        part = (view.vectors[chosen] if view.rows is None else view.vectors[rows]).astype(np.float32, copy=False)
+        scores, near = faiss.knn(queries, part, min(wanted, len(part)), faiss.METRIC_INNER_PRODUCT)
+        there = near >= 0
+        found.append((np.where(there, scores, -np.inf), np.where(there, rows[near] + (number << 32), GONE)))
     return best_of(found, wanted)
 
 
-def _parts(vectors: Rows, rows: NDArray[np.int64] | None) -> Iterator[tuple[int, VectorArray]]:
-    count, dim = len(vectors) if rows is None else len(rows), vectors.shape[1]
-    halves = vectors.dtype == np.float16
-    decoder: Any = faiss.ScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16)
-    whole = np.empty((min(COPIED_AT_ONCE, count), dim), np.float32)
-    for start in range(0, count, COPIED_AT_ONCE):
-        chosen = slice(start, start + COPIED_AT_ONCE)
-        source = vectors[chosen] if rows is None else vectors[rows[chosen]]
-        part = whole[: len(source)] if halves else source
-        if halves:
-            decoder.decode_c(faiss.swig_ptr(source.view(np.uint8)), faiss.swig_ptr(part), len(part))
-        yield start, part
-
-
-def _selector(count: int, rows: NDArray[np.int64] | None) -> tuple[faiss.IDSelectorBitmap, NDArray[np.uint8]]:
-    """A selector of rows, and the bits it points to."""
-    allowed = np.full(count, rows is None)
-    if rows is not None:
-        allowed[rows] = True
-    bits = np.packbits(allowed, bitorder="little")
-    return faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)), bits
-
-
-def _selected(queries: VectorArray, vectors: VectorArray, rows: NDArray[np.int64] | None, wanted: int) -> Found:
-    """One pass over the allowed rows for each query. With a selector FAISS goes another way, which reads a single
-    query's rows four times as fast as the way without one; so there is one also where all rows are allowed."""
-    count, dim = vectors.shape
-    selector, _bits = _selector(count, rows)
-    scores = np.empty((len(queries), wanted), np.float32)
-    places = np.empty((len(queries), wanted), np.int64)
-    faiss.knn_inner_product(
-        faiss.swig_ptr(queries), faiss.swig_ptr(vectors), dim, len(queries), count, wanted,
-        faiss.swig_ptr(scores), faiss.swig_ptr(places), selector,
+def _sketched(queries: VectorArray, views: Sequence[tuple[int, View]], wanted: int, threads: int) -> Found:
+    """By what the sketches say, in rounds: the best rows so far say how good one must be to be looked at."""
+    seen = dict(views)
+    probe = Probe(
+        queries, error=max(view.sketch.error for view in seen.values()),
+        reach=max(view.sketch.reach for view in seen.values()),
     )  # fmt: skip
-    return np.where(places < 0, -np.inf, scores), places
+    best: Found = np.empty((len(probe), 0), np.float32), np.empty((len(probe), 0), np.int64)
+    bar: VectorArray | None = None
+    for parts in _rounds(views, max(SMALL, PRODUCTS // len(probe))):
+        if threads > 1 and len(parts) > 1:
+            hopeful = list(_side_by_side(threads).map(lambda part: _hopeful(probe, part, wanted, bar), parts))  # noqa: B023
+        else:
+            hopeful = [_hopeful(probe, part, wanted, bar) for part in parts]
+        best = _looked_at(probe, seen, best, _by_query(len(probe), hopeful), wanted)
+        bar = _bar(best, wanted) - probe.margin
+    return best
 
 
-def _scanner(dim: int) -> Any:
-    """This thread's reader of float16 rows. It is kept: FAISS hands it over, and its wrapper cannot free it."""
-    if not hasattr(_kept, "readers"):
-        _kept.readers = {}
-    kept: dict[int, tuple[Any, ...]] = _kept.readers
-    if dim not in kept:
-        decoder: Any = faiss.ScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16)
-        origin = faiss.IndexFlatIP(dim)  # the centres of its lists; there is one list, of what is searched
-        scanner = decoder.select_InvertedListScanner(
-            faiss.METRIC_INNER_PRODUCT, origin, True, faiss.IDSelectorAll(), False
-        )
-        scanner.set_list(0, 0.0)
-        kept[dim] = scanner, decoder, origin
-    return kept[dim][0]
+@cache
+def _side_by_side(threads: int) -> Executor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="scan")
 
 
-def _scanned(queries: VectorArray, halves: Rows, rows: NDArray[np.int64] | None, wanted: int) -> Found:
-    """One pass over the allowed rows for each query, decoding as it goes."""
-    count, dim = halves.shape
-    scanner = _scanner(dim)
-    selector, _bits = _selector(count, rows)
-    scanner.sel = selector  # which it does not keep alive
-    scores = np.full((len(queries), wanted), -np.inf, np.float32)
-    places = np.full((len(queries), wanted), GONE, np.int64)
-    codes = faiss.swig_ptr(halves.view(np.uint8))
-    for query, score, place in zip(queries, scores, places, strict=True):
-        scanner.set_query(faiss.swig_ptr(query))
-        scanner.scan_codes(count, codes, None, faiss.swig_ptr(score), faiss.swig_ptr(place), wanted)
-    return scores, places
+def _rounds(views: Sequence[tuple[int, View]], at_once: int) -> Iterator[list[_Part]]:
+    """The rows of all views, cut into parts of at most so many."""
+    parts: list[_Part] = []
+    done, left = 0, FIRST
+    for number, view in views:
+        start, steps = 0, view.steps
+        while start < len(steps):
+            end = min(start + min(at_once, left), len(steps))
+            parts.append(_Part(number, view, start, view.sketch.codes[start:end], steps[start:end]))
+            done, left, start = done + end - start, left - (end - start), end
+            if not left:
+                yield parts
+                parts, left = [], 3 * done
+    if parts:
+        yield parts
 
 
-def _masked(queries: VectorArray, vectors: VectorArray, rows: NDArray[np.int64], wanted: int) -> Found:
-    """A product with all rows, of which those that are not allowed count as worse than any."""
-    many, dim = len(queries), vectors.shape[1]
-    product: Any = faiss.LinearTransform(dim, many, False)
-    faiss.copy_array_to_vector(queries.ravel(), product.A)
-    product.is_trained = True
-    penalty = np.full((len(vectors), 1), -np.inf, np.float32)
-    penalty[rows] = 0
-    floor = np.full(many, -np.inf, np.float32)
-    scores, owners, places = [], [], []
-    for start in range(0, len(vectors), COPIED_AT_ONCE):
-        part = vectors[start : start + COPIED_AT_ONCE]
-        score = np.empty((len(part), many), np.float32)
-        product.apply_noalloc(len(part), faiss.swig_ptr(part), faiss.swig_ptr(score))
-        score += penalty[start : start + len(part)]
-        if not start and len(part) > wanted:
-            np.fmax(score, -np.inf, out=score)  # removed rows are NaN
-            floor = np.partition(score, len(part) - wanted, axis=0)[len(part) - wanted]
-        place, owner = np.nonzero(score >= floor if start else (score >= floor) & (score > -np.inf))
-        scores.append(score[place, owner])
-        owners.append(owner)
-        places.append(place + start)
-    return _ragged(many, np.concatenate(scores), np.concatenate(owners), np.concatenate(places), wanted)
+Hopeful = tuple[VectorArray, NDArray[np.int64], NDArray[np.int64]]  # scores, whose query's, and places, each (m,)
 
 
-def _ragged(many: int, scores: VectorArray, owners: NDArray[np.int64], places: NDArray[np.int64], wanted: int) -> Found:
-    """The best of each query, out of scores and places that belong to the query that `owners` names."""
-    order = np.lexsort((-scores, owners))
-    scores, owners, places = scores[order], owners[order], places[order]
-    rank = np.arange(len(owners)) - np.searchsorted(owners, owners)
-    keep = (rank < wanted) & (scores > -np.inf)
-    best, best_places = np.full((many, wanted), -np.inf, np.float32), np.full((many, wanted), GONE, np.int64)
-    best[owners[keep], rank[keep]] = scores[keep]
-    best_places[owners[keep], rank[keep]] = places[keep]
-    return best, best_places
+def _hopeful(probe: Probe, part: _Part, wanted: int, bar: VectorArray | None) -> Hopeful:
+    """The rows of a part that may be better than `bar`, (n,); without one, those that may be among the part's best."""
+    scores = probe.products(part.codes, part.steps)
+    if bar is None:
+        np.fmax(scores, -np.inf, out=scores)  # removed rows are NaN
+        least = len(scores) - min(wanted, len(scores))
+        edge = np.partition(scores, least, axis=0)[least]
+        floor = edge - probe.in_units(2 * probe.margin)
+    else:
+        floor = probe.in_units(bar)
+    passed = np.flatnonzero(scores >= floor)
+    if len(passed) * CROWDED > scores.size:
+        there = replace(part.view, rows=np.flatnonzero(~np.isnan(part.steps)) + part.start)
+        exact, places = _compared(probe.queries, there, part.number, wanted)
+        owners = np.repeat(np.arange(len(probe)), exact.shape[1])
+        return probe.in_units(exact.T).T.ravel(), owners, places.ravel()
+    near, owners = np.divmod(passed, len(probe))
+    return scores.ravel()[passed], owners, near + part.start + (part.number << 32)
+
+
+def _by_query(queries: int, hopeful: Sequence[Hopeful]) -> Found:
+    """One row for each query, filled up with -inf and GONE."""
+    scores, owners, places = (np.concatenate([one[part] for one in hopeful]) for part in range(3))
+    order = np.argsort(owners.astype(np.min_scalar_type(queries)), kind="stable")  # small numbers are sorted faster
+    owners, counts = owners[order], np.bincount(owners, minlength=queries)
+    ranks = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    width = int(counts.max(initial=0))
+    table, named = np.full((queries, width), -np.inf, np.float32), np.full((queries, width), GONE, np.int64)
+    table[owners, ranks], named[owners, ranks] = scores[order], places[order]
+    return table, named
+
+
+def _looked_at(probe: Probe, seen: dict[int, View], best: Found, hopeful: Found, wanted: int) -> Found:
+    """The best so far and of those that may be better: first the most promising, then what may still beat them."""
+    scores, places = hopeful
+    if scores.shape[1] > wanted:
+        order = np.argpartition(-scores, wanted - 1, axis=1)
+        scores, places = np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
+    best = best_of([best, _exact(probe, seen, places[:, :wanted])], wanted)
+    floor = probe.in_units(_bar(best, wanted) - probe.margin)[:, None]
+    rest = np.where(scores[:, wanted:] >= floor, places[:, wanted:], GONE)
+    return best_of([best, _exact(probe, seen, rest)], wanted)
+
+
+def _bar(best: Found, wanted: int) -> VectorArray:
+    """How good the worst of the wanted is, (n,); -inf where there are not as many yet."""
+    scores, _ = best
+    return scores.min(axis=1) if scores.shape[1] == wanted else np.full(len(scores), -np.inf, np.float32)
+
+
+def _exact(probe: Probe, seen: dict[int, View], places: NDArray[np.int64]) -> Found:
+    """Inner products of the queries with the rows at (n, w) places."""
+    scores = np.full(places.shape, -np.inf, np.float32)
+    owners, ranks = np.nonzero(places != GONE)
+    chosen = places[owners, ranks]
+    numbers, rows = chosen >> 32, chosen & LOW
+    for number in np.unique(numbers).tolist():
+        here = np.flatnonzero(numbers == number)
+        found = _pairs(probe.queries, owners[here], seen[number].vectors, rows[here])
+        scores[owners[here], ranks[here]] = np.where(np.isnan(found), -np.inf, found)
+    return scores, np.where(scores == -np.inf, GONE, places)
+
+
+def _pairs(
+    queries: VectorArray, owners: NDArray[np.int64], vectors: NDArray[np.floating], rows: NDArray[np.int64]
+) -> VectorArray:
+    """The inner product of each query with its row, (m,)."""
+    found = np.empty(len(rows), np.float32)
+    if vectors.dtype == np.float32:
+        faiss.pairwise_indexed_inner_product(  # type: ignore[attr-defined]
+            queries.shape[1], len(rows), faiss.swig_ptr(queries), faiss.swig_ptr(owners), faiss.swig_ptr(vectors),
+            faiss.swig_ptr(rows), faiss.swig_ptr(found),
+        )  # fmt: skip
+        return found
+    for start in range(0, len(rows), COPIED_AT_ONCE):
+        chosen = slice(start, start + COPIED_AT_ONCE)
+        np.einsum("md,md->m", vectors[rows[chosen]].astype(np.float32), queries[owners[chosen]], out=found[chosen])
+    return found

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from service.domain import CropIds, VectorArray
 from service.index.blocks import GONE, View
-from service.index.segments import LOW
+from service.index.scan import LOW
 
 COPIED_BYTES = 96 << 10  # at once: more comes fresh from the system each time, which takes longer than scoring it
 

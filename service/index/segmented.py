@@ -18,9 +18,9 @@ from service.domain import CropIds, Piece, VectorArray
 from service.errors import IndexRefused
 from service.index.blocks import GONE, Block, View, views
 from service.index.kinds import EXACT, Kind
-from service.index.scan import best_of
+from service.index.scan import best_of, scan
 from service.index.scoring import rescored
-from service.index.segments import Packing, Segment, Stopped, build_segment, pack, put, scan
+from service.index.segments import Packing, Segment, Stopped, build_segment, pack, put
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class SegmentedIndex:
         ids = np.full((len(queries), k), GONE, np.int64)
         pending, wanted = np.arange(len(queries)), min(k * self._kind.widening + self._kind.spare, total)
         while len(pending) and wanted:
-            places = _candidates(queries[pending], state, seen, wanted)
+            places = _candidates(queries[pending], state, seen, wanted, self._threads)
             best, best_ids, least = rescored(queries[pending], seen, places)
             width = min(k, best.shape[1])
             similarities[pending, :width], ids[pending, :width] = best[:, :width], best_ids[:, :width]
@@ -248,12 +248,14 @@ class SegmentedIndex:
             )
 
 
-def _candidates(queries: VectorArray, state: _State, seen: Sequence[View], wanted: int) -> NDArray[np.int64]:
+def _candidates(
+    queries: VectorArray, state: _State, seen: Sequence[View], wanted: int, threads: int
+) -> NDArray[np.int64]:
     """Places of the `wanted` best rows for each query, in no order, GONE where there are not so many."""
     first = len(state.loose)
-    found = [scan(queries, seen[:first], 0, wanted)] if first else []
+    found = [scan(queries, seen[:first], 0, wanted, threads)] if first else []
     for segment in state.segments:
         end = first + len(segment.blocks)
-        found.append(segment.best(queries, wanted, first) or scan(queries, seen[first:end], first, wanted))
+        found.append(segment.best(queries, wanted, first) or scan(queries, seen[first:end], first, wanted, threads))
         first = end
     return best_of(found, wanted)[1]

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from service.domain import CropIds, VectorArray
 from service.index.accelerators import Accelerator, Source
-from service.index.blocks import COPIED_AT_ONCE, GONE, Block, View
-from service.index.scan import Found, best_of, best_rows
-
-LOW = 0xFFFF_FFFF  # a place is a block's number and a row, 32 bits each
+from service.index.blocks import COPIED_AT_ONCE, GONE, Block
+from service.index.scan import Found
 
 
 class Stopped(Exception):
@@ -53,15 +51,6 @@ class Segment:
         if (rows < 0).any():
             return None
         return scores, self.places[rows] + (first << 32)
-
-
-def scan(queries: VectorArray, seen: Sequence[View], first: int, wanted: int) -> Found:
-    """Candidates of blocks numbered from `first` on, by comparing every row: scores and places."""
-    found = []
-    for number, view in enumerate(seen, start=first):
-        scores, rows = best_rows(queries, view, wanted)
-        found.append((scores, np.where(rows < 0, GONE, rows + (number << 32))))
-    return best_of(found, wanted)
 
 
 def build_segment(

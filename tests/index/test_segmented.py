@@ -10,9 +10,10 @@ import pytest
 
 from service.domain import VectorArray
 from service.errors import IndexRefused
+from service.index import scan
 from service.index.accelerators import Source
 from service.index.faiss_setup import tune_faiss
-from service.index.kinds import EXACT_HALVES, kind_of
+from service.index.kinds import EXACT, EXACT_HALVES, kind_of
 from service.index.segmented import SegmentedIndex
 from tests.index.contract import DIM, LARGE_DIM, MakeIndex, VectorIndexContract, unit_vectors
 from tests.index.stand_in import StandIn
@@ -43,6 +44,22 @@ class TestExact(VectorIndexContract):
     @pytest.fixture(params=[3, 64, 4096], ids=lambda rows: f"blocks of {rows}")
     def make_index(self, request: pytest.FixtureRequest) -> MakeIndex:
         return lambda dim: SegmentedIndex(dim, block_rows=request.param)
+
+
+class TestSketched(VectorIndexContract):
+    """With sketches from a few rows on, several rounds and two threads; else the contract has too few rows for them."""
+
+    @pytest.fixture(autouse=True)
+    def _from_few_rows_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(scan, "SMALL", 8)
+        monkeypatch.setattr(scan, "FIRST", 32)
+        monkeypatch.setattr(scan, "PRODUCTS", 64)
+        monkeypatch.setattr(scan, "CROWDED", 2)
+
+    @pytest.fixture(params=[EXACT, EXACT_HALVES], ids=lambda kind: kind.name)
+    def make_index(self, request: pytest.FixtureRequest) -> MakeIndex:
+        self.tolerance = HALF if request.param is EXACT_HALVES else self.tolerance
+        return lambda dim: SegmentedIndex(dim, request.param, block_rows=64, threads=2)
 
 
 class TestExactHalves(VectorIndexContract):
@@ -225,13 +242,14 @@ def test_a_gpu_build_that_sees_no_card_is_refused() -> None:
         kind_of("gpu", DIM, StandIn(cards=0))
 
 
-def test_float16_takes_half_the_memory() -> None:
+def test_float16_takes_half_the_memory_of_the_rows() -> None:
     sizes = []
     for kind in (kind_of("exact", LARGE_DIM), kind_of("exact-fp16", LARGE_DIM)):
         index = SegmentedIndex(LARGE_DIM, kind)
         index.add(np.arange(1000), unit_vectors(1000, LARGE_DIM, seed=7))
         sizes.append(index.bytes)
-    assert sizes == [1000 * (LARGE_DIM * 4 + 8), 1000 * (LARGE_DIM * 2 + 8)]
+    sketch_and_id = LARGE_DIM + 4 + 8
+    assert sizes == [1000 * (LARGE_DIM * 4 + sketch_and_id), 1000 * (LARGE_DIM * 2 + sketch_and_id)]
 
 
 @pytest.mark.gpu
