@@ -3,7 +3,6 @@ another vector than it gave when exported, and a provider that is listed but not
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +35,10 @@ class OnnxModel:
         found = sha256_of(path)
         if found != self.manifest.sha256:
             raise ModelRefused(f"{path} has sha256 {found}, its manifest says {self.manifest.sha256}; export it again")
-        self._session = _open_session(path, PROVIDERS[provider], threads, options_of(provider, gpu_memory_mb))
+        self._session = _open_session(path, PROVIDERS[provider], options_of(provider, gpu_memory_mb))
         self._in_buckets = provider == "cuda"
         self._threads = 1 if self._in_buckets else threads
-        if self._threads > 1:
-            self._single = _open_session(path, PROVIDERS[provider], 1, {})
-            self._side_by_side = ThreadPoolExecutor(threads, thread_name_prefix="network")
+        self._side_by_side = ThreadPoolExecutor(self._threads, thread_name_prefix="network")
         self._check_golden(folder)
         for size in SIZES if self._in_buckets else ():
             self.run(np.zeros((size, self.manifest.input.height, self.manifest.input.width, 3), np.uint8))
@@ -55,15 +52,15 @@ class OnnxModel:
         """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors. On a CPU large batches
         are cut into shares, each run by one thread (docs/decisions/0023-what-an-enrolment-of-many-costs.md)."""
         if self._in_buckets:
-            return run_in_bucket(partial(self._run, self._session), images)
+            return run_in_bucket(self._run, images)
         if self._threads == 1 or len(images) < 2 * FEWEST:
-            return self._run(self._session, images)
+            return self._run(images)
         size = min(MOST, max(FEWEST, -(-len(images) // self._threads)))
         shares = [images[start : start + size] for start in range(0, len(images), size)]
-        return np.concatenate(list(self._side_by_side.map(partial(self._run, self._single), shares)))
+        return np.concatenate(list(self._side_by_side.map(self._run, shares)))
 
-    def _run(self, session: onnxruntime.InferenceSession, images: ImageArray) -> VectorArray:
-        (vectors,) = session.run([self.manifest.output.name], {self.manifest.input.name: images})
+    def _run(self, images: ImageArray) -> VectorArray:
+        (vectors,) = self._session.run([self.manifest.output.name], {self.manifest.input.name: images})
         return np.asarray(vectors, dtype=np.float32)
 
     def prepare(self, image: ImageArray) -> ImageArray:
@@ -106,16 +103,15 @@ def options_of(provider: str, gpu_memory_mb: int) -> dict[str, str]:
     return {"arena_extend_strategy": "kSameAsRequested", **bound}
 
 
-def _open_session(path: Path, provider: str, threads: int, told: dict[str, str]) -> onnxruntime.InferenceSession:
+def _open_session(path: Path, provider: str, told: dict[str, str]) -> onnxruntime.InferenceSession:
     if provider not in onnxruntime.get_available_providers():
         raise ModelRefused(
             f"{provider} is not in this ONNX Runtime (it has {', '.join(onnxruntime.get_available_providers())}); "
             "install the `gpu` extra, or set REAPPEAR_PROVIDER=cpu"
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = 1  # two that wait for each other in every layer take longer than one alone
     options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # search shares the cores
     try:
         session = onnxruntime.InferenceSession(path, options, providers=[(provider, told)])
     except Exception as error:  # ONNX Runtime raises its own unexported classes
