@@ -235,6 +235,10 @@ class VectorIndex(Protocol):
         """
         ...
 
+    def among(self, queries: VectorArray, ids: CropIds) -> tuple[VectorArray, CropIds]:
+        """The few ids of each query's own row, (n, w) with -1 for none, as `search` would give them: (n, w) each."""
+        ...
+
     def cut(self) -> list[Piece]:
         """Everything in it, as pieces that share its memory. Cheap; by the one writer, between two changes."""
         ...

@@ -26,9 +26,9 @@ from service.errors import DatabaseDown, KeysRefused
 from service.flows.admission import BULK_PLACES, Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
+from service.flows.courses import Courses
 from service.flows.emptying import empty_at_start
 from service.flows.homes import Homes
-from service.flows.joiner import Joiner
 from service.flows.keyring import KeyRing
 from service.flows.loading import load_galleries
 from service.flows.parts import Model, Parts
@@ -37,7 +37,6 @@ from service.flows.readiness import Readiness
 from service.flows.reconcile import check_vectors, settle_files, take_in_reads
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
-from service.flows.searcher import Searcher
 from service.flows.snapshots import Kind, Snapshots
 from service.flows.watching import Watch
 from service.flows.writer import Writer
@@ -56,7 +55,7 @@ from service.telemetry import Telemetry, configure_logging
 
 log = logging.getLogger(__name__)
 
-MAX_SEARCH_BATCH = 64
+MAX_QUERY_BATCH = 64
 MAX_WRITE_BATCH = 32
 MAX_WAITING_WRITES = 1024
 MAX_UNWRITTEN_READS = 300_000  # reads and the people in them together: about 30 MB
@@ -189,8 +188,14 @@ def _assemble(
     embedder = Embedder(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )
-    searcher = Searcher(max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("search"))
-    joiner = Joiner(database, max_batch=MAX_SEARCH_BATCH, max_waiting=settings.max_waiting, observe=observe("join"))
+
+    def courses(name: str, threads: int) -> Courses:
+        return Courses(
+            name, reader=reader, embedder=embedder, database=database, threads=threads, max_batch=MAX_QUERY_BATCH,
+            max_waiting=settings.max_waiting, observe=observe(name),
+        )  # fmt: skip
+
+    short, long = courses("query", settings.cores), courses("long-query", 1)
     clock = Clock()
     snapshots = Snapshots(
         SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER, fail_point=fail_point), galleries,
@@ -202,11 +207,11 @@ def _assemble(
         database, galleries, model.id, max_batch=MAX_WRITE_BATCH, max_waiting=MAX_WAITING_WRITES,
         observe=observe("write"), fail_point=fail_point, between=partial(rewriting.try_now, database),
     )  # fmt: skip
-    for close in (writer.batcher.close, joiner.batcher.close, searcher.close, embedder.batcher.close, reader.close):
+    for close in (writer.batcher.close, short.batcher.close, long.batcher.close, embedder.batcher.close, reader.close):
         stack.callback(close)
     return Parts(
         database=database, writer=writer, homes=Homes(database, writer), galleries=galleries, embedder=embedder,
-        searcher=searcher, joiner=joiner, reader=reader,
+        courses=short, long_courses=long, reader=reader,
         store=store, admission=Admission(settings.max_waiting),
         repeats=Repeats(settings.idempotency_hours, clock), clock=clock,
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,

@@ -106,9 +106,12 @@ class Stopwatch:
         try:
             yield
         finally:
-            seconds = time.perf_counter() - started
-            self._telemetry.observe_stage(name, seconds)
-            self.timings_ms[name] = round(self.timings_ms.get(name, 0.0) + seconds * 1000, 3)
+            self.add(name, time.perf_counter() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Note a stage that was timed elsewhere."""
+        self._telemetry.observe_stage(name, seconds)
+        self.timings_ms[name] = round(self.timings_ms.get(name, 0.0) + seconds * 1000, 3)
 
 
 class RequestLog:

@@ -1,6 +1,6 @@
-"""Many callers, one worker thread: whatever gathered while it was busy is the next batch. There is no batching window,
-so a lone caller never waits; only for others who are known to come, and no longer than a batch takes. Knows nothing of
-what it batches; networks, searches and commits all go through it.
+"""Many callers, one worker thread or a few: whatever gathered while they were busy is the next batch. There is no
+batching window, so a lone caller never waits. Knows nothing of what it batches; networks, queries and commits all go
+through it.
 
 The shape (admission, queue, batch, compute; no window; dropped callers; refusal at once) is that of inference servers
 such as text-embeddings-inference.
@@ -8,7 +8,6 @@ such as text-embeddings-inference.
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,24 +34,8 @@ class _Entry(Generic[Item, Result]):
     loop: asyncio.AbstractEventLoop
 
 
-class Coming:
-    """How many callers are about to submit: `with coming: …` around what they do before. From one event loop."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def __bool__(self) -> bool:
-        return self._count > 0
-
-    def __enter__(self) -> None:
-        self._count += 1
-
-    def __exit__(self, *raised: object) -> None:
-        self._count -= 1
-
-
 class Batcher(Generic[Item, Result]):
-    """Runs `run(items) -> results` on its own thread, for items that async callers submit.
+    """Runs `run(items) -> results` on threads of its own, for items that async callers submit.
 
     `run` answers with one result or one exception for each item; if it raises, all of the batch get that error.
     """
@@ -65,23 +48,23 @@ class Batcher(Generic[Item, Result]):
         max_batch: int,
         max_waiting: int,
         observe: Callable[[int], None] = lambda size: None,
-        coming: Coming | None = None,
+        threads: int = 1,
     ) -> None:
-        """`max_waiting` bounds each lane apart; `observe` is told the size of every batch. A batch waits for those who
-        are `coming`, no longer than the last one took: for what costs nearly the same for one as for many."""
+        """`max_waiting` bounds each lane apart; `observe` is told the size of every batch. Several `threads` share what
+        waits among those that are idle; `run` must stand being called by all of them at once."""
         self.name = name
         self._run = run
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._observe = observe
-        self._coming = Coming() if coming is None else coming
-        self._last_s = 0.0  # how long the last batch took
         self._lanes: dict[Lane, deque[_Entry[Item, Result]]] = {lane: deque() for lane in Lane}
         self._changed = threading.Condition()
         self._stopping = False
         self._bulk_next = False
-        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        self._idle = 0  # threads that wait for something to do
+        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -102,7 +85,7 @@ class Batcher(Generic[Item, Result]):
             if queue and len(queue) + len(entries) > self._max_waiting:
                 raise Overloaded(f"the {self.name} queue is full; send the request again after the time in Retry-After")
             queue.extend(entries)
-            self._changed.notify()
+            self._changed.notify(len(entries))
         if len(entries) == 1:
             return [await entries[0].future]  # gathering one would take another round of the loop
         results = await asyncio.gather(*(entry.future for entry in entries), return_exceptions=True)
@@ -112,52 +95,45 @@ class Batcher(Generic[Item, Result]):
         return [result for result in results if not isinstance(result, BaseException)]
 
     def close(self) -> None:
-        """Refuse new items, finish what was accepted, end the thread. May be called twice."""
+        """Refuse new items, finish what was accepted, end the threads. May be called twice."""
         with self._changed:
             self._stopping = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while batch := self._next_batch():
             self._observe(len(batch))
-            started = time.perf_counter()
             try:
                 results: Sequence[Result | Exception] = self._run([entry.item for entry in batch])
                 if len(results) != len(batch):
                     raise RuntimeError(f"{self.name} gave {len(results)} results for {len(batch)} items")
             except Exception as error:  # the loop's edge: every caller is answered with its batch's error
                 results = [error] * len(batch)
-            self._last_s = time.perf_counter() - started
             _answer(batch, results)
 
     def _next_batch(self) -> list[_Entry[Item, Result]]:
         with self._changed:
             while True:
-                self._gather()
                 batch = self._take()
                 if batch or self._stopping:
                     return batch
+                self._idle += 1
                 self._changed.wait()
-
-    def _gather(self) -> None:
-        """Let those join who are about to come."""
-        ends_at = time.perf_counter() + self._last_s
-        while self._coming and 0 < self.waiting < self._max_batch and not self._stopping:
-            left_s = ends_at - time.perf_counter()
-            if left_s <= 0:
-                return
-            self._changed.wait(left_s)
+                self._idle -= 1
 
     def _take(self) -> list[_Entry[Item, Result]]:
-        """Up to max_batch entries whose callers are still there: queries first, one place kept for bulk.
+        """Up to max_batch entries whose callers are still there, and no more than leave the idle threads as many:
+        queries first, one place kept for bulk.
 
         Batches of one have no place to keep, so the lanes take turns.
         """
+        most = min(self._max_batch, -(-self.waiting // (1 + self._idle)))
         self._bulk_next = not self._bulk_next
-        bulk = self._take_from(Lane.BULK, 1 if self._max_batch > 1 or self._bulk_next else 0)
-        batch = self._take_from(Lane.QUERY, self._max_batch - len(bulk)) + bulk
-        return batch + self._take_from(Lane.BULK, self._max_batch - len(batch))
+        bulk = self._take_from(Lane.BULK, 1 if most > 1 or self._bulk_next else 0)
+        batch = self._take_from(Lane.QUERY, most - len(bulk)) + bulk
+        return batch + self._take_from(Lane.BULK, most - len(batch))
 
     def _take_from(self, lane: Lane, most: int) -> list[_Entry[Item, Result]]:
         taken: list[_Entry[Item, Result]] = []

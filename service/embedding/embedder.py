@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from service.domain import ImageArray, VectorArray
-from service.embedding.batcher import Batcher, Coming, Lane
+from service.embedding.batcher import Batcher, Lane
 
 
 class Network(Protocol):
@@ -24,16 +24,21 @@ class Embedder:
         self, network: Network, *, max_batch: int, max_waiting: int, observe: Callable[[int], None] = lambda size: None
     ) -> None:
         self._network = network
-        self.coming = Coming()  # whose pictures are being decoded
+        self._max_batch = max_batch
         self.batcher: Batcher[ImageArray, VectorArray] = Batcher(
-            "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe, coming=self.coming
+            "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
         )
 
     async def embed(self, images: Sequence[ImageArray], lane: Lane = Lane.QUERY) -> VectorArray:
         """Embed prepared (height, width, 3) images into (n, dim). Raises Overloaded or Stopping."""
         return np.stack(await self.batcher.submit(images, lane))
 
-    def _run(self, images: list[ImageArray]) -> Sequence[VectorArray | Exception]:
+    def embed_now(self, images: Sequence[ImageArray]) -> list[VectorArray | Exception]:
+        """The (dim,) vectors of images, on the caller's thread; an image that cannot be embedded gives its error."""
+        parts = [images[start : start + self._max_batch] for start in range(0, len(images), self._max_batch)]
+        return [vector for part in parts for vector in self._run(part)]
+
+    def _run(self, images: Sequence[ImageArray]) -> Sequence[VectorArray | Exception]:
         try:
             vectors = self._network.run(np.stack(images))
         except Exception as error:

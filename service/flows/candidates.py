@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.domain import CropIds, VectorArray
-from service.flows.searcher import Searcher
+from service.flows.courses import Among, Course, Search
 from service.index.gallery import Gallery
 from service.matching.grouping import Group, Hit, group, hits_of, order
 
 FIRST_FETCH = 32  # crops; most galleries hold few crops of each identity
 CROPS_PER_IDENTITY = 4
+FEW = 1000  # crops up to which scoring them one by one is faster than a search with an allow-list
 MAX_FETCH = 131_072  # past this the answer says that it is not complete
 
 
@@ -49,9 +50,7 @@ class Field:
         return ids if self.allow is None else np.intersect1d(ids, self.allow)
 
 
-async def find_candidates(
-    searcher: Searcher, field: Field, vector: VectorArray, *, k: int, hits: int
-) -> tuple[list[Group], bool]:
+def find_candidates(field: Field, vector: VectorArray, *, k: int, hits: int) -> Course[tuple[list[Group], bool]]:
     """The k identities with the most similar crops, best first, each with up to `hits` of them.
 
     The second value is False only where an identity not seen could still enter: crops are fetched, ever more of them,
@@ -61,7 +60,7 @@ async def find_candidates(
     left_out = 0 if field.without_identity is None else len(gallery.crops(field.without_identity))
     fetch = min(max(FIRST_FETCH, CROPS_PER_IDENTITY * k) + left_out, MAX_FETCH)
     while True:
-        similarities, ids = await searcher.search(gallery.vectors, vector, fetch, field.allow)
+        (similarities,), (ids,) = yield Search(gallery.vectors, vector[None], fetch, field.allow)
         groups = order(group(hits_of(similarities, ids), field.owner))
         exhausted = bool((ids < 0).any())
         complete = exhausted or len(groups) >= min(k, field.identities)
@@ -69,7 +68,7 @@ async def find_candidates(
             break
         fetch = min(fetch * 4, MAX_FETCH)
     winners = groups[:k]
-    more = {} if exhausted else await _more_hits(searcher, field, vector, winners, hits)
+    more = {} if exhausted else (yield from _more_hits(field, vector, winners, hits))
     found = [Group(one.identity, _united(one.hits, more.get(one.identity, ()))[:hits]) for one in winners]
     return found, complete
 
@@ -82,13 +81,16 @@ def _united(seen: tuple[Hit, ...], further: tuple[Hit, ...]) -> tuple[Hit, ...]:
     return tuple(sorted((*seen, *fresh), key=lambda hit: (-hit.similarity, hit.crop)))
 
 
-async def _more_hits(
-    searcher: Searcher, field: Field, vector: VectorArray, winners: list[Group], hits: int
-) -> dict[int, tuple[Hit, ...]]:
+def _more_hits(
+    field: Field, vector: VectorArray, winners: list[Group], hits: int
+) -> Course[dict[int, tuple[Hit, ...]]]:
     """All hits of those winners that have more crops than the search came across, and fewer than asked for."""
     short = [one.identity for one in winners if len(one.hits) < min(hits, len(field.gallery.crops(one.identity)))]
     ids = field.may_answer([crop for identity in short for crop in field.gallery.crops(identity)])
     if not len(ids):
         return {}
-    similarities, found = await searcher.search(field.gallery.vectors, vector, len(ids), ids)
+    if len(ids) <= FEW:
+        similarities, found = yield Among(field.gallery.vectors, vector, ids)
+    else:
+        (similarities,), (found,) = yield Search(field.gallery.vectors, vector[None], len(ids), ids)
     return {one.identity: one.hits for one in group(hits_of(similarities, found), field.owner)}

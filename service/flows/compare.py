@@ -10,7 +10,7 @@ from service.embedding.batcher import Lane
 from service.errors import BadInput
 from service.flows.parts import Parts
 from service.flows.pictures import Upload
-from service.flows.query import Probe, identity_vectors, see
+from service.flows.query import Probe, embedded, identity_vectors, see
 from service.matching.decision import Decision, decide, thresholds_in_force
 from service.telemetry import Stopwatch
 
@@ -43,12 +43,10 @@ async def compare(
 async def embed(parts: Parts, upload: Upload, watch: Stopwatch) -> tuple[VectorArray, Quality]:
     """The (dim,) vector of one picture and its quality. Raises BadPicture, Overloaded or Stopping."""
     with parts.admission.enter(1, Lane.QUERY):
-        with watch.stage("decode"):
-            (opened,) = await parts.reader.open_to_query([upload])
-        with watch.stage("embed"):
-            vectors = await parts.embedder.embed([opened.prepared])
+        sought = await see(parts, 0, Probe([upload]), watch)
+        vector, (quality,) = await parts.courses.take(embedded(sought), watch)
     parts.audit.saw("embed", None)
-    return vectors[0], opened.quality
+    return vector, quality
 
 
 def _best(left: VectorArray, right: VectorArray) -> float:
@@ -61,6 +59,9 @@ async def _vectors(parts: Parts, collection: int, probe: Probe, watch: Stopwatch
     """The (n, dim) vectors of a probe, and the client's id of whom it is, where that is known."""
     if probe.identity is None:
         sought = await see(parts, collection, probe, watch)
+        if sought.of_pictures:
+            vector, _ = await parts.courses.take(embedded(sought), watch)
+            return vector[None], None
         assert sought.vector is not None  # only an identity may have none
         return sought.vector[None], sought.subject
     vectors = await parts.database.read(identity_vectors, collection, probe.identity, parts.model.id)

@@ -16,10 +16,11 @@ from service.db.audit import add_entries
 from service.db.changes import ChangeLog
 from service.db.people import add_identity, change_identity, find_collection, look_up_identity, show_identity
 from service.db.sightings import NewCrop, add_crops
-from service.domain import Collection, Identity, Quality, Sighting, VectorArray
+from service.domain import Collection, CropIds, Identity, Quality, Sighting, VectorArray, VectorIndex
 from service.embedding.batcher import Lane
 from service.errors import BadInput, BadPicture, Conflict, OutcomeUnknown
 from service.flows.audit import entry
+from service.flows.courses import Course, Search
 from service.flows.merge import Patch
 from service.flows.parts import Parts
 from service.flows.pictures import Opened, Stored, Upload
@@ -181,9 +182,15 @@ async def _similarities(
     gallery = parts.galleries.of(collection)
     crops = np.array(gallery.crops(known.id) if known else (), np.int64)
     if len(crops):
-        found = await parts.searcher.search_each(gallery.vectors, vectors, 1, crops)
-        among = np.maximum(among, [similarities[0] for similarities, _ in found])
+        best = await parts.courses.take(_best_of_each(gallery.vectors, vectors, crops), lane=Lane.BULK)
+        among = np.maximum(among, best)
     return [float(best) if np.isfinite(best) else None for best in among]
+
+
+def _best_of_each(index: VectorIndex, vectors: VectorArray, crops: CropIds) -> Course[VectorArray]:
+    """For each vector its best similarity to some crops, (n,)."""
+    similarities, _ = yield Search(index, vectors, 1, crops)
+    return similarities[:, 0]  # type: ignore[no-any-return]
 
 
 def _identity(connection: Connection, collection: int, request: Enrolment) -> tuple[int, bool]:

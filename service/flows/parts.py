@@ -9,13 +9,12 @@ from service.embedding.embedder import Embedder
 from service.flows.admission import Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
+from service.flows.courses import Courses
 from service.flows.homes import Homes
-from service.flows.joiner import Joiner
 from service.flows.keyring import KeyRing
 from service.flows.pictures import PictureReader
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
-from service.flows.searcher import Searcher
 from service.flows.snapshots import Snapshots
 from service.flows.writer import Writer
 from service.images.quality import QualityGate
@@ -42,8 +41,8 @@ class Parts:
     homes: Homes
     galleries: Galleries
     embedder: Embedder
-    searcher: Searcher
-    joiner: Joiner
+    courses: Courses
+    long_courses: Courses  # of queries that others must not wait for: with an allow-list, or many hits to find
     reader: PictureReader
     store: PictureStore
     admission: Admission

@@ -10,9 +10,10 @@ from itertools import chain
 from service.domain import Box, ImageArray, Quality
 from service.embedding.batcher import Lane
 from service.errors import BadPicture
-from service.images.decode import PictureLimits, cut, decode, encode_lossless, sniff
+from service.images.decode import JPEG, PictureLimits, cut, decode, encode_lossless, sniff
 from service.images.quality import judge
 
+SMALL_BYTES = 64 << 10
 AT_ONCE = 8  # pictures that a thread opens before others have their turn; a hop for each costs more than it gives
 
 
@@ -23,6 +24,12 @@ class Upload:
     picture: bytes
     filename: str | None = None
     box: Box | None = None
+
+
+def opens_soon(upload: Upload) -> bool:
+    """Whether a picture is sure to be decoded within some 50 ms: a small JPEG. In other formats a few bytes may stand
+    for many pixels."""
+    return len(upload.picture) <= SMALL_BYTES and upload.picture.startswith(JPEG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +66,11 @@ class PictureReader:
 
     async def open_to_query(self, uploads: Sequence[Upload]) -> list[Opened]:
         """Open pictures that must all be good. Raises the first one's BadPicture."""
-        opened = await self._open_all(uploads, Lane.QUERY)
-        for picture in opened:
-            if isinstance(picture, BadPicture):
-                raise picture
-        return [picture for picture in opened if isinstance(picture, Opened)]
+        return _all_good(await self._open_all(uploads, Lane.QUERY))
+
+    def open_now(self, uploads: Sequence[Upload]) -> list[Opened]:
+        """`open_to_query` on the caller's thread."""
+        return _all_good(self._open_part(uploads, Lane.QUERY))
 
     def close(self) -> None:
         """End the threads."""
@@ -91,6 +98,13 @@ class PictureReader:
             return Opened(self._prepare(image), judge(image), stored)
         except BadPicture as error:
             return error
+
+
+def _all_good(opened: list[Opened | BadPicture]) -> list[Opened]:
+    for picture in opened:
+        if isinstance(picture, BadPicture):
+            raise picture
+    return [picture for picture in opened if isinstance(picture, Opened)]
 
 
 def _to_store(upload: Upload, image: ImageArray) -> Stored:

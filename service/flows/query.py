@@ -13,8 +13,9 @@ from service.domain import Collection, Condition, Quality, Thresholds, VectorArr
 from service.embedding.batcher import Lane
 from service.errors import BadInput
 from service.flows.candidates import Field, find_candidates
+from service.flows.courses import LARGE, Course, Embed, Join, Open
 from service.flows.parts import Parts
-from service.flows.pictures import Upload
+from service.flows.pictures import Opened, Upload, opens_soon
 from service.matching.decision import Decision, decide, thresholds_in_force
 from service.matching.grouping import Group, Hit, order
 from service.matching.pooling import pool, unit
@@ -70,38 +71,58 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A probe as the search takes it: one (dim,) vector, and the crop or identity (ours) that must not answer."""
+    """A probe as the search takes it: one (dim,) vector, or pictures, opened or not (none of them only for an identity
+    without crops), and the crop or identity (ours) that must not answer."""
 
-    vector: VectorArray | None
+    vector: VectorArray | None = None
+    uploads: Sequence[Upload] = ()
+    opened: Sequence[Opened] = ()
     without_crop: int | None = None
     without_identity: int | None = None
     subject: str | None = None  # the client's id of whom is looked for, where that is known
-    qualities: tuple[Quality, ...] = ()
+
+    @property
+    def of_pictures(self) -> bool:
+        """Whether its vector is still to be made."""
+        return bool(self.uploads or self.opened)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the search gave, and when it began."""
+
+    groups: list[Group]
+    joined: dict[int, Joined]
+    complete: bool
+    qualities: list[Quality]
+    generation: int
 
 
 async def query(parts: Parts, request: Query, watch: Stopwatch) -> Answer:
     """Search a collection. Raises NotFound, BadInput, BadPicture, Overloaded, Stopping or DatabaseDown."""
     with parts.admission.enter(max(1, len(request.probe.uploads)), Lane.QUERY):
         collection = await parts.homes.find(request.collection)
-        with parts.searcher.coming:
-            sought = await see(parts, collection.id, request.probe, watch)
-        generation = parts.galleries.generation
-        groups, joined, complete = await _search(parts, collection, request, sought, watch)
+        sought = await see(parts, collection.id, request.probe, watch)
+        field = await _field(parts, collection, request, sought, watch)
+        courses = parts.courses if field.allow is None and request.k * request.hits <= LARGE else parts.long_courses
+        found = await courses.take(_search(parts, request, sought, field), watch)
     thresholds = thresholds_in_force(request.threshold, collection, parts.model.thresholds)
     candidates = [
         Candidate(
-            one.similarity, decide(one.similarity, thresholds), [(joined[hit.crop], hit.similarity) for hit in one.hits]
+            one.similarity,
+            decide(one.similarity, thresholds),
+            [(found.joined[hit.crop], hit.similarity) for hit in one.hits],
         )
-        for one in groups
+        for one in found.groups
     ]
     seen = [one.hits[0][0].external_id for one in candidates]
     parts.audit.saw("query", request.collection, seen if sought.subject is None else [sought.subject, *seen])
     decision = decide(candidates[0].similarity if candidates else None, thresholds)
-    return Answer(decision, thresholds, candidates, complete, list(sought.qualities), generation)
+    return Answer(decision, thresholds, candidates, found.complete, found.qualities, found.generation)
 
 
 async def see(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> Sought:
-    """Turn a probe into a vector; None only for an identity without crops."""
+    """What a probe stands for, as far as the database or threads that open large pictures must be asked."""
     if probe.vector is not None:
         return Sought(check_vector(parts, probe.vector, probe.model))
     if probe.crop is not None:
@@ -111,11 +132,17 @@ async def see(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> 
         identity = (await parts.database.read(find_identity, collection, probe.identity)).id
         vectors = await parts.database.read(vectors_of, identity, parts.model.id)
         return Sought(pool(vectors) if len(vectors) else None, without_identity=identity, subject=probe.identity)
-    with watch.stage("decode"), parts.embedder.coming:
-        opened = await parts.reader.open_to_query(probe.uploads)
-    with watch.stage("embed"):
-        vectors = await parts.embedder.embed([picture.prepared for picture in opened])
-    return Sought(pool(vectors) if len(vectors) > 1 else vectors[0], qualities=tuple(one.quality for one in opened))
+    if all(map(opens_soon, probe.uploads)):
+        return Sought(uploads=probe.uploads)
+    with watch.stage("decode"):
+        return Sought(opened=await parts.reader.open_to_query(probe.uploads))
+
+
+def embedded(sought: Sought) -> Course[tuple[VectorArray, list[Quality]]]:
+    """The (dim,) vector of pictures of one person, and the quality of each. Raises BadPicture."""
+    opened: Sequence[Opened] = sought.opened or (yield Open(sought.uploads))
+    vectors = yield Embed([picture.prepared for picture in opened])
+    return pool(vectors) if len(vectors) > 1 else vectors[0], [picture.quality for picture in opened]
 
 
 def check_vector(parts: Parts, vector: NDArray[np.floating], model: str | None) -> VectorArray:
@@ -130,11 +157,10 @@ def check_vector(parts: Parts, vector: NDArray[np.floating], model: str | None) 
     return unit(vector)
 
 
-async def _search(
+async def _field(
     parts: Parts, collection: Collection, request: Query, sought: Sought, watch: Stopwatch
-) -> tuple[list[Group], dict[int, Joined], bool]:
-    if sought.vector is None:
-        return [], {}, True
+) -> Field:  # fmt: skip
+    """Who may answer."""
     allow, people = None, 0
     if request.conditions or request.exclude_cameras:
         with watch.stage("filter"):
@@ -142,18 +168,23 @@ async def _search(
                 allowed_crops, collection.id, request.conditions, request.exclude_cameras
             )  # fmt: skip
     gallery = parts.galleries.of(collection.id)
-    field = Field(gallery, allow, people, sought.without_crop, sought.without_identity)
+    return Field(gallery, allow, people, sought.without_crop, sought.without_identity)
+
+
+def _search(parts: Parts, request: Query, sought: Sought, field: Field) -> Course[_Found]:
+    vector, qualities = sought.vector, list[Quality]()
+    if sought.of_pictures:
+        vector, qualities = yield from embedded(sought)
+    generation = parts.galleries.generation
+    if vector is None:
+        return _Found([], {}, True, qualities, generation)
     for _ in range(TRIES):
-        with watch.stage("search"):
-            groups, complete = await find_candidates(
-                parts.searcher, field, sought.vector, k=request.k, hits=request.hits
-            )  # fmt: skip
-        with watch.stage("join"):
-            joined = await parts.joiner.join([hit.crop for one in groups for hit in one.hits])
+        groups, complete = yield from find_candidates(field, vector, k=request.k, hits=request.hits)
+        joined = yield Join([hit.crop for one in groups for hit in one.hits])
         there = [_still_there(one, joined) for one in groups]
         if there == groups:
-            return groups, joined, complete
-    return order([one for one in there if one.hits]), joined, False
+            return _Found(groups, joined, complete, qualities, generation)
+    return _Found(order([one for one in there if one.hits]), joined, False, qualities, generation)
 
 
 def _still_there(found: Group, joined: dict[int, Joined]) -> Group:

@@ -44,7 +44,7 @@ class Watch:
         )
         for pool, state in parts.database.connections():
             telemetry.watch_connections(pool, state, partial(self._read, partial(_connections, pool, state)))
-        for part in ("embedder", "searcher", "joiner", "writer"):
+        for part in ("embedder", "courses", "long_courses", "writer"):
             name = getattr(parts, part).batcher.name
             telemetry.waiting.labels(name).set_function(partial(self._read, partial(_waiting, part)))
 

@@ -74,15 +74,19 @@ class Block:
 
     def find(self, ids: CropIds) -> CropIds:
         """The rows of those of the ids (in order, each once) that are in this block."""
+        return self.locate(ids)[1]
+
+    def locate(self, ids: CropIds) -> tuple[NDArray[np.int64], CropIds]:
+        """Which of the ids (in order, each once) are in this block, as places among them, and their rows."""
         count, order, ordered = self._sorted()
         if count == 0:
-            return np.empty(0, np.int64)
+            return np.empty(0, np.int64), np.empty(0, np.int64)
         first, last = np.searchsorted(ids, (ordered[0], ordered[-1] + 1))
-        ids = ids[first:last]
-        places = np.searchsorted(ordered, ids).clip(max=count - 1)
-        rows = order[places[ordered[places] == ids]].astype(np.int64)
-        there: CropIds = rows[self.ids[rows] != GONE]
-        return there
+        places = np.searchsorted(ordered, ids[first:last]).clip(max=count - 1)
+        known = np.flatnonzero(ordered[places] == ids[first:last])
+        rows = order[places[known]].astype(np.int64)
+        there = self.ids[rows] != GONE
+        return known[there] + first, rows[there]
 
     def _sorted(self) -> tuple[int, NDArray[np.int32], CropIds]:
         """Rows by id. Removals since leave stale places, which `find` drops; only additions sort again."""

@@ -136,6 +136,16 @@ class SegmentedIndex:
             pending, wanted = pending[~settled], min(wanted * 4, total)
         return similarities, ids
 
+    def among(self, queries: VectorArray, ids: CropIds) -> tuple[VectorArray, CropIds]:
+        """The few ids of each query's own row, (n, w) with -1 for none, as `search` would give them: (n, w) each."""
+        blocks = self._state.blocks
+        named, back = np.unique(ids, return_inverse=True)
+        places = np.full(len(named), GONE, np.int64)
+        for number, block in enumerate(blocks):
+            which, rows = block.locate(named)
+            places[which] = rows + (number << 32)
+        return rescored(queries, views(blocks, None), places[back].reshape(ids.shape))[:2]
+
     def cut(self) -> list[Piece]:
         """Everything in it, as pieces that share its memory. Cheap; by the one writer, between two changes."""
         return [
