@@ -19,7 +19,9 @@ LOW = 0xFFFF_FFFF  # a place is a block's number and a row, 32 bits each
 SMALL = 4096  # rows up to which comparing them all is faster than anything cleverer
 FEW = 16  # one row in so many allowed: so few are copied and compared
 CROWDED = 8  # where more than one product in so many may be among the best, all of the part are compared
-FIRST = 8192  # rows that say how good one must be; each round after it looks at three times the rows before
+FIRST = 16_384  # rows that say how good one must be
+GROWTH = 7  # how many times the rows before each round after it looks at
+SHARED = 131_072  # rows of a round from which on it is worth waking other threads
 PRODUCTS = 1 << 19  # at once: a few MB, which the cache holds
 
 Found = tuple[
@@ -84,7 +86,7 @@ def _sketched(queries: VectorArray, views: Sequence[tuple[int, View]], wanted: i
     best: Found = np.empty((len(probe), 0), np.float32), np.empty((len(probe), 0), np.int64)
     bar: VectorArray | None = None
     for parts in _rounds(views, max(SMALL, PRODUCTS // len(probe))):
-        if threads > 1 and len(parts) > 1:
+        if threads > 1 and sum(len(part.steps) for part in parts) >= SHARED:
             hopeful = list(_side_by_side(threads).map(lambda part: _hopeful(probe, part, wanted, bar), parts))  # noqa: B023
         else:
             hopeful = [_hopeful(probe, part, wanted, bar) for part in parts]
@@ -110,7 +112,7 @@ def _rounds(views: Sequence[tuple[int, View]], at_once: int) -> Iterator[list[_P
             done, left, start = done + end - start, left - (end - start), end
             if not left:
                 yield parts
-                parts, left = [], 3 * done
+                parts, left = [], GROWTH * done
     if parts:
         yield parts
 

@@ -56,10 +56,11 @@ def _one(rng: np.random.Generator) -> VectorArray:
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("share", [1.0, 0.9, 0.1, 0.01])
 def test_what_is_found_by_sketches_is_what_comparing_everything_finds(
-    make: Callable[[np.random.Generator], VectorArray], threads: int, share: float
+    make: Callable[[np.random.Generator], VectorArray], threads: int, share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(3)
     vectors, ids = make(rng), rng.permutation(ROWS)
+    monkeypatch.setattr(scan, "SHARED", 4_000)
     index = SegmentedIndex(DIM, block_rows=6_000, threads=threads)
     index.add(ids, vectors)
     gone = rng.choice(ids, ROWS // 10, replace=False)

@@ -54,6 +54,7 @@ class TestSketched(VectorIndexContract):
         monkeypatch.setattr(scan, "SMALL", 8)
         monkeypatch.setattr(scan, "FIRST", 32)
         monkeypatch.setattr(scan, "PRODUCTS", 64)
+        monkeypatch.setattr(scan, "SHARED", 64)
         monkeypatch.setattr(scan, "CROWDED", 2)
 
     @pytest.fixture(params=[EXACT, EXACT_HALVES], ids=lambda kind: kind.name)
