@@ -55,7 +55,6 @@ from service.telemetry import Telemetry, configure_logging
 
 log = logging.getLogger(__name__)
 
-MAX_QUERY_BATCH = 64
 MAX_WRITE_BATCH = 32
 MAX_WAITING_WRITES = 1024
 MAX_UNWRITTEN_READS = 300_000  # reads and the people in them together: about 30 MB
@@ -191,7 +190,7 @@ def _assemble(
 
     def courses(name: str, threads: int) -> Courses:
         return Courses(
-            name, reader=reader, embedder=embedder, database=database, threads=threads, max_batch=MAX_QUERY_BATCH,
+            name, reader=reader, embedder=embedder, database=database, threads=threads, max_batch=settings.max_batch,
             max_waiting=settings.max_waiting, observe=observe(name),
         )  # fmt: skip
 

@@ -62,8 +62,8 @@ class Batcher(Generic[Item, Result]):
         self._stopping = False
         self._bulk_next = False
         self._idle = 0  # threads that wait for something to do
-        self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(threads)]
-        for thread in self._threads:
+        self.threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(threads)]
+        for thread in self.threads:
             thread.start()
 
     @property
@@ -99,7 +99,7 @@ class Batcher(Generic[Item, Result]):
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join()
 
     def _work(self) -> None:

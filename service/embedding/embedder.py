@@ -25,6 +25,7 @@ class Embedder:
     ) -> None:
         self._network = network
         self._max_batch = max_batch
+        self._observe = observe
         self.batcher: Batcher[ImageArray, VectorArray] = Batcher(
             "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
         )
@@ -36,7 +37,11 @@ class Embedder:
     def embed_now(self, images: Sequence[ImageArray]) -> list[VectorArray | Exception]:
         """The (dim,) vectors of images, on the caller's thread; an image that cannot be embedded gives its error."""
         parts = [images[start : start + self._max_batch] for start in range(0, len(images), self._max_batch)]
-        return [vector for part in parts for vector in self._run(part)]
+        vectors: list[VectorArray | Exception] = []
+        for part in parts:
+            self._observe(len(part))
+            vectors += self._run(part)
+        return vectors
 
     def _run(self, images: Sequence[ImageArray]) -> Sequence[VectorArray | Exception]:
         try:

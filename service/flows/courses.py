@@ -95,7 +95,13 @@ class Courses:
     async def take(self, course: Course[Result], watch: Stopwatch | None = None, lane: Lane = Lane.QUERY) -> Result:
         """Wait for what comes of a course. `watch` is told how long each stage took, with all who shared it. Raises
         Overloaded, Stopping, and what the course raises."""
-        (result,) = await self.batcher.submit([_Walk(course, watch)], lane)
+        walk = _Walk(course)
+        try:
+            (result,) = await self.batcher.submit([walk], lane)
+        finally:
+            if watch is not None:
+                for stage, seconds in walk.spent.items():
+                    watch.add(stage, seconds)
         return result  # type: ignore[no-any-return]
 
     def _take(self, walks: "list[_Walk[Any]]") -> "list[Any | Exception]":
@@ -110,8 +116,7 @@ class Courses:
                 came = [error] * len(together)
             seconds = perf_counter() - started
             for walk, one in zip(together, came, strict=True):
-                if walk.watch is not None:
-                    walk.watch.add(kind.stage, seconds)
+                walk.spent[kind.stage] = walk.spent.get(kind.stage, 0.0) + seconds
                 walk.go(one)
         return [walk.end for walk in walks]
 
@@ -154,11 +159,11 @@ class Courses:
 class _Walk(Generic[Result]):
     """How far a course has come: the step that it asks for, or how it ended."""
 
-    __slots__ = ("_course", "end", "step", "watch")
+    __slots__ = ("_course", "end", "spent", "step")
 
-    def __init__(self, course: Course[Result], watch: Stopwatch | None) -> None:
+    def __init__(self, course: Course[Result]) -> None:
         self._course = course
-        self.watch = watch
+        self.spent: dict[str, float] = {}  # seconds by stage
         self.step: Step | None = None
         self.end: Result | Exception | None = None
 

@@ -1,11 +1,13 @@
 """The index of one collection, and who owns each crop. Both change together, in commit order, by one writer."""
 
 import threading
+from array import array
 from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from service.domain import Change, CropIds, Piece, VectorIndex
+from service.index.owners import Owners, runs
 
 
 class Gallery:
@@ -13,12 +15,12 @@ class Gallery:
 
     def __init__(self, vectors: VectorIndex) -> None:
         self.vectors = vectors
-        self._owner: dict[int, int] = {}
-        self._crops: dict[int, int | list[int]] = {}  # an identity's crop, or crops in the order they came
+        self._owners = Owners()
+        self._crops: dict[int, int | array[int]] = {}  # an identity's crop, or crops in the order they came
 
     def owner(self, crop: int) -> int | None:
         """The identity a crop belongs to; None once it is removed."""
-        return self._owner.get(crop)
+        return self._owners.get(crop)
 
     def crops(self, identity: int) -> tuple[int, ...]:
         """The crops of an identity, lowest id first."""
@@ -32,7 +34,7 @@ class Gallery:
 
     def add(self, added: list[Change]) -> None:
         """Take crops with their vectors. Owners first: a search never finds a crop whose owner is unknown."""
-        self.remove(change.crop for change in added if change.crop in self._owner)  # left by an apply that failed
+        self.remove(change.crop for change in added if change.crop in self._owners)  # left by an apply that failed
         for change in added:
             self._own(change.crop, change.identity)
         ids = np.array([change.crop for change in added], np.int64)
@@ -40,13 +42,13 @@ class Gallery:
 
     def own(self, crops: CropIds, identities: CropIds) -> None:
         """Take the owners of all crops at once, as read at start, apart from their vectors: (n,), (n,)."""
+        order = np.argsort(crops)
+        self._owners.put_all(crops[order], identities[order])
         order = np.lexsort((crops, identities))
-        members, owners = crops[order].tolist(), identities[order]
-        self._owner.update(zip(members, owners.tolist(), strict=True))
-        starts = np.flatnonzero(np.diff(owners, prepend=owners[:1] - 1))
-        ends = np.append(starts, len(members))[1:]
-        for identity, start, end in zip(owners[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
-            self._crops[identity] = members[start] if end == start + 1 else members[start:end]
+        members = crops[order]
+        for identity, start, end in runs(identities[order]):
+            theirs = members[start:end]
+            self._crops[identity] = int(theirs[0]) if len(theirs) == 1 else array("q", theirs.tobytes())
 
     def remove(self, crops: Iterable[int]) -> None:
         """Forget crops; unknown ones are ignored."""
@@ -56,24 +58,24 @@ class Gallery:
         self.vectors.remove(np.array(removed, np.int64))
         gone: dict[int, set[int]] = {}
         for crop in removed:
-            identity = self._owner.pop(crop, None)
+            identity = self._owners.pop(crop)
             if identity is not None:
                 gone.setdefault(identity, set()).add(crop)
         for identity, theirs in gone.items():
             rest = [one for one in self.crops(identity) if one not in theirs]
             if rest:
-                self._crops[identity] = rest if len(rest) > 1 else rest[0]
+                self._crops[identity] = array("q", rest) if len(rest) > 1 else rest[0]
             else:
                 del self._crops[identity]
 
     def _own(self, crop: int, identity: int) -> None:
         """Note whose crop it is. Most identities have one, and a list for each would take more than all else here."""
-        self._owner[crop] = identity
+        self._owners.put(crop, identity)
         crops = self._crops.get(identity)
         if crops is None:
             self._crops[identity] = crop
         elif isinstance(crops, int):
-            self._crops[identity] = [crops, crop]
+            self._crops[identity] = array("q", (crops, crop))
         else:
             crops.append(crop)
 

@@ -18,6 +18,7 @@ from service.api.guards import Guard
 from service.domain import CropIds, VectorArray
 from service.embedding.batcher import Lane
 from service.flows.admission import BULK_PLACES
+from service.flows.courses import Course, Search
 from service.telemetry import Telemetry
 from tests.api.conftest import Filled, running
 from tests.api.holdings import PATIENCE_S, holdings, parts_of, wait_for, writer_held
@@ -326,12 +327,12 @@ def call(client: TestClient, path: str, messages: list[Message]) -> list[Message
 
 
 class Held:
-    """An index whose searches wait, to keep the searcher busy."""
+    """An index whose searches wait, to keep the threads of queries busy."""
 
     dim = 2
 
     def __init__(self) -> None:
-        self.started, self.release = threading.Event(), threading.Event()
+        self.searches, self.release = 0, threading.Event()
 
     def __len__(self) -> int:
         return 0
@@ -343,7 +344,7 @@ class Held:
         raise NotImplementedError
 
     def search(self, queries: VectorArray, k: int, allow: CropIds | None = None) -> tuple[VectorArray, CropIds]:
-        self.started.set()
+        self.searches += 1
         assert self.release.wait(PATIENCE_S)
         raise ValueError("nothing to find")
 
@@ -352,15 +353,20 @@ def test_a_query_whose_client_left_is_given_up_and_never_searched(lite: TestClie
     lite.post("/gallery", **raw(jpeg(1), identity="p-1"))
     parts, held = parts_of(lite), Held()
     assert lite.portal is not None
-    busy = lite.portal.start_task_soon(parts.searcher.search, held, np.zeros(2, np.float32), 1)
-    assert held.started.wait(PATIENCE_S)
+
+    def search() -> Course[object]:
+        return (yield Search(held, np.zeros((1, 2), np.float32), 1))
+
+    busy = [lite.portal.start_task_soon(parts.courses.take, search()) for _ in parts.courses.batcher.threads]
+    wait_for(lambda: held.searches == len(busy))
     before = lite.get("/metrics").text
     sent = call(lite, "/query", [{"type": "http.request", "body": jpeg(1), "more_body": False}])
     assert [message["status"] for message in sent if message["type"] == "http.response.start"] in ([], [499])
     held.release.set()
-    with pytest.raises(ValueError, match="nothing to find"):
-        busy.result(PATIENCE_S)
-    wait_for(lambda: parts.searcher.batcher.waiting == 0)
+    for one in busy:
+        with pytest.raises(ValueError, match="nothing to find"):
+            one.result(PATIENCE_S)
+    wait_for(lambda: parts.courses.batcher.waiting == 0)
     assert lite.post("/query", **raw(jpeg(1))).json()["candidates"][0]["identity"] == "p-1"
     assert 'status="500"' not in before + lite.get("/metrics").text
 

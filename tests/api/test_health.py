@@ -42,14 +42,15 @@ def test_metrics_tell_stages_batches_requests_and_refusals_and_no_names(lite: Te
     lite.post("/gallery", **raw(jpeg(1), identity="p-secret", name="Zorro"))
     for _ in range(3):
         lite.post("/query", **raw(jpeg(1), filter='{"attributes.a": 1}'))
+    lite.post("/embed", **raw(jpeg(1)))
     lite.get("/gallery/p-secret")
     lite.get("/gallery/p-nobody")
     lite.post("/query", **raw(b"text"))
     lite.get("/nowhere/p-secret")
     text = lite.get("/metrics").text
-    for stage, count in (("decode", 5), ("embed", 4), ("search", 3), ("join", 3), ("filter", 3), ("commit", 1)):
+    for stage, count in (("decode", 6), ("embed", 5), ("search", 3), ("join", 3), ("filter", 3), ("commit", 1)):
         assert sample(text, "reappear_stage_seconds_count", stage=stage) == count, stage
-    for batcher in ("embed", "search", "write"):
+    for batcher in ("embed", "query", "long-query", "write"):
         assert sample(text, "reappear_batch_size_count", batcher=batcher) >= 1
         assert sample(text, "reappear_waiting_items", batcher=batcher) == 0
     requests = "reappear_request_seconds_count"

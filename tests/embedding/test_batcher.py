@@ -376,3 +376,28 @@ def test_an_empty_request_is_answered_with_nothing() -> None:
     with batching(worker.run) as batcher:
         assert play(batcher.submit([])) == []
     assert worker.batches == []
+
+
+def test_idle_threads_share_what_waits() -> None:
+    """One is busy when four come, so the two who are idle have two each."""
+    batches: list[list[int]] = []
+    first, both = threading.Event(), threading.Barrier(3)
+
+    def run(items: list[int]) -> Sequence[int | Exception]:
+        batches.append(list(items))
+        if items == [0]:
+            first.set()
+        both.wait(PATIENCE_S)
+        return items
+
+    async def scene() -> list[list[int]]:
+        early = asyncio.create_task(batcher.submit([0]))
+        await asyncio.to_thread(first.wait, PATIENCE_S)
+        return [await batcher.submit([1, 2, 3, 4]), await early]
+
+    batcher = Batching("test", run, max_batch=8, max_waiting=100, threads=3)
+    try:
+        assert play(scene()) == [[1, 2, 3, 4], [0]]
+    finally:
+        batcher.close()
+    assert sorted(batches) == [[0], [1, 2], [3, 4]]

@@ -1,16 +1,17 @@
 """How far the search for k identities goes."""
 
-import asyncio
+from typing import TypeVar
 
 import numpy as np
 
 from service.domain import Change
 from service.flows.candidates import Field, find_candidates
-from service.flows.searcher import Searcher
+from service.flows.courses import Among, Course, Search
 from service.index.gallery import Gallery
 from service.index.segmented import SegmentedIndex
 
 PEOPLE, CROPS = 4, 300
+Result = TypeVar("Result")
 
 
 def crowd() -> Gallery:
@@ -22,17 +23,26 @@ def crowd() -> Gallery:
     return gallery
 
 
+def walk(course: Course[Result]) -> tuple[Result, int]:
+    """What comes of a course that only searches, and how many searches it took."""
+    came, steps = None, 0
+    while True:
+        try:
+            step = course.send(came)
+        except StopIteration as stop:
+            return stop.value, steps
+        steps += 1
+        if isinstance(step, Among):
+            came = [part[0] for part in step.index.among(step.vector[None], step.crops[None])]
+        else:
+            assert isinstance(step, Search)
+            came = step.index.search(step.vectors, step.k, step.allow)
+
+
 def search(field: Field, k: int, hits: int = 1) -> tuple[list[int], bool, int]:
     """Identities found from the beginning of the circle, whether that is all, and how many searches it took."""
-    batches: list[int] = []
-    searcher = Searcher(max_batch=8, max_waiting=8, observe=batches.append)
-    try:
-        groups, complete = asyncio.run(
-            find_candidates(searcher, field, np.array([1, 0], np.float32), k=k, hits=hits)
-        )  # fmt: skip
-    finally:
-        searcher.close()
-    return [one.identity for one in groups], complete, len(batches)
+    (groups, complete), searches = walk(find_candidates(field, np.array([1, 0], np.float32), k=k, hits=hits))
+    return [one.identity for one in groups], complete, searches
 
 
 def test_a_gallery_of_fewer_people_than_asked_for_is_complete_once_all_are_seen() -> None:

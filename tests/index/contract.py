@@ -120,6 +120,21 @@ class VectorIndexContract:
             answer = index.search(queries, k, allow)
             check_answer(known, queries, k, allow, answer, tolerance=self.tolerance, exact=False)
 
+    def test_a_few_ids_of_each_query_are_scored_as_a_search_scores_them(self, make_index: MakeIndex) -> None:
+        """Unknown, removed and missing ones among them, and another number for each query."""
+        index, vectors = make_index(LARGE_DIM), unit_vectors(300, LARGE_DIM, seed=12)
+        ids = np.random.default_rng(12).permutation(300)
+        index.add(ids, vectors)
+        index.remove(np.arange(0, 300, 10))
+        queries = unit_vectors(3, LARGE_DIM, seed=13)
+        asked = np.array([[7, 110, 23, 299, 5], [301, 7, -1, -1, -1], [-1, -1, -1, -1, -1]])
+        similarities, found = index.among(queries, asked)
+        for query, row in enumerate(asked):
+            allow = row[row >= 0]
+            (right,), (right_ids,) = index.search(queries[query : query + 1], 5, allow)
+            assert found[query].tolist() == right_ids.tolist()
+            assert similarities[query].tolist() == right.tolist()
+
     def test_more_can_be_asked_for_than_a_card_selects(self, make_index: MakeIndex) -> None:
         index, known, vectors = make_index(DIM), BruteForce(DIM), unit_vectors(2_600, DIM, seed=10)
         index.add(np.arange(2_600), vectors)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from service.domain import Change, CropIds, VectorArray
 from service.index.gallery import Galleries, Gallery
+from service.index.owners import Owners
 from service.index.segmented import SegmentedIndex
 from tests.index.contract import DIM, unit_vectors
 
@@ -146,3 +147,26 @@ def test_a_crop_has_an_owner_as_long_as_a_search_may_find_it() -> None:
     gallery.remove([6, 5])
     assert seen == [[50, 60], [60, 50]]
     assert gallery.owner(5) is None
+
+
+def test_owners_are_what_a_dict_of_them_would_say() -> None:
+    """Put, forgotten and put again, one by one and many at once, over ids that lie close and far apart."""
+    rng, owners, known = np.random.default_rng(9), Owners(), dict[int, int]()
+    for _ in range(300):
+        crops = np.unique(rng.integers(0, rng.choice([200, 10**12]), size=int(rng.integers(1, 20))))
+        if rng.random() < 0.5:
+            identities = rng.integers(1, 9, size=len(crops))
+            owners.put_all(crops, identities)
+            known.update(zip(crops.tolist(), identities.tolist(), strict=True))
+        elif rng.random() < 0.5:
+            owners.put(int(crops[0]), 7)
+            known[int(crops[0])] = 7
+        else:
+            for crop in [*crops.tolist(), *list(known)[::3]]:
+                assert owners.pop(crop) == known.pop(crop, None)
+        for crop in [*crops.tolist(), *list(known)[:50]]:
+            assert owners.get(crop) == known.get(crop)
+            assert (crop in owners) == (crop in known)
+    for crop in list(known):
+        owners.pop(crop)
+    assert owners._pages == {}

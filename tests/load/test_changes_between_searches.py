@@ -1,17 +1,16 @@
 """A query searches twice: for the best crops of all, then for further crops of the winners. What changes in between
 must not show as candidates out of order."""
 
-import asyncio
 from collections.abc import Callable
 
 import numpy as np
 
 from service.domain import Change, CropIds, VectorArray
 from service.flows.candidates import FIRST_FETCH, Field, find_candidates
-from service.flows.searcher import Searcher
 from service.index.gallery import Gallery
 from service.index.segmented import SegmentedIndex
 from service.matching.grouping import Group
+from tests.flows.test_candidates import walk
 
 QUERY = np.array([1, 0], np.float32)
 
@@ -25,10 +24,17 @@ class _Meddled(SegmentedIndex):
         self.meddle: Callable[[], None] = lambda: None
 
     def search(self, queries: VectorArray, k: int, allow: CropIds | None = None) -> tuple[VectorArray, CropIds]:
+        self._count()
+        return super().search(queries, k, allow)
+
+    def among(self, queries: VectorArray, ids: CropIds) -> tuple[VectorArray, CropIds]:
+        self._count()
+        return super().among(queries, ids)
+
+    def _count(self) -> None:
         self.searches += 1
         if self.searches == 2:
             self.meddle()
-        return super().search(queries, k, allow)
 
 
 def _added(crop: int, identity: int, similarity: float) -> Change:
@@ -46,11 +52,7 @@ def _gallery() -> tuple[Gallery, _Meddled]:
 
 
 def _find(gallery: Gallery) -> list[Group]:
-    searcher = Searcher(max_batch=4, max_waiting=4)
-    try:
-        found, _ = asyncio.run(find_candidates(searcher, Field(gallery), QUERY, k=2, hits=3))
-    finally:
-        searcher.close()
+    (found, _), _ = walk(find_candidates(Field(gallery), QUERY, k=2, hits=3))
     return found
 
 
