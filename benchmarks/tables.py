@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.bounds import allowed_per_s, alone_p50_ms
+from benchmarks.bounds import OWN, RAW, allowed_per_s, alone_p50_ms
 from benchmarks.serving import STAGES
 
 NOTHING = "Not measured in this run."
@@ -96,11 +96,14 @@ def alone_table(galleries: dict[str, Any]) -> str:
         ("crops", "queries", "IndexFlatIP, ms", "IndexFlatIP at its best, ms", "sgemm alone, ms", "our index, ms"), rows
     )
     parts = table(
-        ("beside crops", "decode, pictures/s", "way", "embed, pictures/s", "way", "allowed queries/s", "alone p50, ms"),
+        ("beside crops", "decode, pictures/s", "way", "embed, pictures/s", "way",
+         "allowed queries/s, raw search", "own index",
+         "alone p50, ms, raw search", "own index"),
         [
             (count(crops), spread(found["alone"]["decode"]["per_s"], 0), found["alone"]["decode"]["best"],
              spread(found["alone"]["embed"]["per_s"], 0), found["alone"]["embed"]["best"],
-             f"{allowed_per_s(found['alone']):,.0f}", f"{alone_p50_ms(found['alone']):.2f}")
+             *(f"{allowed_per_s(found['alone'], ways):,.0f}" for ways in (RAW, OWN)),
+             *(f"{alone_p50_ms(found['alone'], ways):.2f}" for ways in (RAW, OWN)))
             for crops, found in by_size(galleries)
         ],
     )  # fmt: skip
