@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     )
     index: str = Field(
         "exact",
-        description="exact, exact-fp16 (half the memory), gpu, or a FAISS factory string: IVF1024,SQ8;nprobe=64.",
+        description="exact, exact-fp16 (0.6 of the memory), gpu, or a FAISS factory string: IVF1024,SQ8;nprobe=64.",
     )
     max_body_bytes: int = Field(
         33_554_432, ge=1, description="Largest request body; 32 pictures of 1 MB, and nothing that fills the memory."
