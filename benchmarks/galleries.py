@@ -21,7 +21,7 @@ from benchmarks.filling import fill, made_vectors
 from benchmarks.generator import name_of_generator
 from benchmarks.machine import ROOT, WORK, anonymous_bytes, resident_bytes
 from benchmarks.raw import MODEL_DIR, measure_alone
-from benchmarks.serving import Plan, Service, measure_k, measure_latency, measure_service, prepare_requests
+from benchmarks.serving import Plan, Service, crops_in, measure_k, measure_latency, measure_service, prepare_requests
 from service.embedding.manifest import read_manifest
 from tests.server import free_port
 
@@ -99,7 +99,7 @@ def measure_whole(crops: int, folder: Path, scope: Scope, say: Any) -> dict[str,
     found: dict[str, Any] = {"first_start_s": round(service.start_timed(), 3)}
     try:
         found["restart"] = measure_restart(service, scope.restarts)
-        found["memory"] = {"ready": memory_of(service, crops)}
+        found["memory"] = {"ready": memory_of(service)}
         requests = prepare_requests(folder / "requests")
         say(f"{crops:,} crops: one client")
         found["latency"] = measure_latency(service, requests["raw"], seconds=plan.seconds, repeats=plan.repeats)
@@ -113,7 +113,7 @@ def measure_whole(crops: int, folder: Path, scope: Scope, say: Any) -> dict[str,
         found["enrolment"] = measure_enrolments(
             service, folder / "enrolments", seconds=plan.seconds, repeats=plan.repeats, whole=scope.load
         )
-        found["memory"]["after_load"] = memory_of(service, crops)
+        found["memory"]["after_load"] = memory_of(service)
     finally:
         service.stop()
     return found
@@ -140,8 +140,9 @@ def measure_restart(service: Service, times: int) -> dict[str, Any]:
     return {"stop_s": figure(stops), "ready_s": figure(starts)} if starts else {}
 
 
-def memory_of(service: Service, crops: int) -> dict[str, float]:
-    """Resident memory in MB (10⁶ bytes), and the bound that the design sets for this many crops."""
+def memory_of(service: Service) -> dict[str, float]:
+    """Resident memory in MB (10⁶ bytes), and the bound that the design sets for as many crops as there are by now."""
+    crops = crops_in(service.url)
     dim, model = read_manifest(MODEL_DIR).output.dim, (MODEL_DIR / read_manifest(MODEL_DIR).file).stat().st_size
     bound = 1.3 * crops * dim * 4 + model + 300e6
     return {

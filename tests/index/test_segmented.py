@@ -109,6 +109,9 @@ def test_a_removed_vector_leaves_the_memory_at_once() -> None:
     index.remove(np.array([3]))
     assert vectors[2].tobytes() in block.vectors.tobytes()
     assert vectors[3].tobytes() not in block.vectors.tobytes()
+    assert block.sketch.codes[2].any()
+    assert not block.sketch.codes[3].any()
+    assert np.isnan(block.sketch.steps[3])
 
 
 def test_blocks_shrink_away_as_their_vectors_are_removed() -> None:
