@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     min_sharpness: float = Field(
         0.02, ge=0, le=1, description="Least sharpness to enrol; below it is fog or a plain wall."
     )
-    max_batch: int = Field(32, ge=1, description="Most pictures in one run of the network; larger is no faster on CPU.")
+    max_batch: int = Field(32, ge=1, description="Most pictures in one run of the network, and queries in one search.")
     max_waiting: int = Field(
         64,
         ge=1,

@@ -56,6 +56,8 @@ from service.telemetry import Telemetry, configure_logging
 log = logging.getLogger(__name__)
 
 MAX_WRITE_BATCH = 32
+MOST_COURSE_THREADS = 4
+LONG_BATCH = 4  # of queries that take long
 MAX_WAITING_WRITES = 1024
 MAX_UNWRITTEN_READS = 300_000  # reads and the people in them together: about 30 MB
 MIN_ADMIN_KEY_CHARS = 32
@@ -120,7 +122,9 @@ def start(
         settings.model_dir, provider=settings.provider, threads=settings.cores, gpu_memory_mb=settings.gpu_memory_mb
     )
     most = settings.max_waiting * BULK_PLACES
-    database = Database(settings.url, readers=settings.readers, max_waiting=most)
+    database = Database(
+        settings.url, readers=settings.readers, max_waiting=most, others=2 * _course_threads(settings)
+    )  # fmt: skip
     stack.callback(database.close)
     database.read_now(check_revision)
     manifest = network.manifest
@@ -188,13 +192,16 @@ def _assemble(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )
 
-    def courses(name: str, threads: int) -> Courses:
-        return Courses(
-            name, reader=reader, embedder=embedder, database=database, threads=threads, max_batch=settings.max_batch,
-            max_waiting=settings.max_waiting, observe=observe(name),
-        )  # fmt: skip
-
-    short, long = courses("query", settings.cores), courses("long-query", 1)
+    courses = partial(
+        Courses, reader=reader, embedder=embedder, database=database, threads=_course_threads(settings)
+    )  # fmt: skip
+    long = courses(
+        "long-query", max_batch=LONG_BATCH, max_waiting=settings.max_waiting * BULK_PLACES,
+        observe=observe("long-query"),
+    )  # fmt: skip
+    short = courses(
+        "query", max_batch=settings.max_batch, max_waiting=settings.max_waiting, observe=observe("query"), longer=long
+    )  # fmt: skip
     clock = Clock()
     snapshots = Snapshots(
         SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER, fail_point=fail_point), galleries,
@@ -218,6 +225,11 @@ def _assemble(
         tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting, snapshots=snapshots,
         emptying=set(), doubtful=set(), fail_point=fail_point,
     )  # fmt: skip
+
+
+def _course_threads(settings: Settings) -> int:
+    """Threads that take queries: each has a batch of its own, so many of them make small ones."""
+    return min(settings.cores, MOST_COURSE_THREADS)
 
 
 def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:

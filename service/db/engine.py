@@ -54,12 +54,13 @@ POSTGRES = {  # how long to wait for a server that does not answer, and how soon
 class Database:
     """Reads in its own threads; writes through `begin`, which only the writer's thread calls."""
 
-    def __init__(self, url: str, *, readers: int, max_waiting: int) -> None:
-        """`readers` read side by side; more than `max_waiting` at once are refused."""
+    def __init__(self, url: str, *, readers: int, max_waiting: int, others: int = 0) -> None:
+        """`readers` read side by side; more than `max_waiting` at once are refused. So many `others` may call
+        `read_now` beside them without waiting for a connection."""
         parsed = parse_url(url)
         self.dialect = parsed.get_backend_name()
         self._writing = make_engine(parsed, pool_size=1, read_only=False)
-        self._reading = make_engine(parsed, pool_size=readers, read_only=True)
+        self._reading = make_engine(parsed, pool_size=readers + others, read_only=True)
         self._tending = make_engine(parsed, pool_size=1, read_only=True)  # connects only to rewrite, on PostgreSQL
         if self.dialect == "postgresql":
             event.listen(self._writing, "connect", _take)

@@ -20,7 +20,7 @@ from service.embedding.embedder import Embedder
 from service.flows.pictures import Opened, PictureReader, Upload
 from service.telemetry import Stopwatch
 
-LARGE = 1000  # crops; an answer of more has a statement of its own, so that nobody waits for another's
+LARGE = 1000  # crops to find or to join, from which on others must not wait for it
 
 Found = tuple[VectorArray, CropIds]  # similarities and crop ids, (n, k) each, best first
 Result = TypeVar("Result")
@@ -79,12 +79,14 @@ Course = Generator[Step, Any, Result]
 
 
 class Courses:
-    """Takes courses on threads of its own."""
+    """Takes courses on threads of its own. `longer` takes over those that ask for a step which others must not wait
+    for."""
 
     def __init__(
         self, name: str, *, reader: PictureReader, embedder: Embedder, database: Database, threads: int, max_batch: int,
-        max_waiting: int, observe: Callable[[int], None] = lambda size: None,
+        max_waiting: int, observe: Callable[[int], None] = lambda size: None, longer: "Courses | None" = None,
     ) -> None:  # fmt: skip
+        self._longer = longer
         self._reader = reader
         self._embedder = embedder
         self._database = database
@@ -98,17 +100,25 @@ class Courses:
         walk = _Walk(course)
         try:
             (result,) = await self.batcher.submit([walk], lane)
+            if walk.step is not None and self._longer is not None:
+                (result,) = await self._longer.batcher.submit([walk], lane)
         finally:
             if watch is not None:
-                for stage, seconds in walk.spent.items():
+                spent = walk.spent.copy()  # where the caller has left, a thread may still add to it
+                for stage, seconds in spent.items():
                     watch.add(stage, seconds)
         return result  # type: ignore[no-any-return]
 
     def _take(self, walks: "list[_Walk[Any]]") -> "list[Any | Exception]":
         for walk in walks:
-            walk.go(None)
-        while kind := next((kind for kind in ORDER if any(type(walk.step) is kind for walk in walks)), None):
-            together = [walk for walk in walks if type(walk.step) is kind]
+            if walk.step is None:
+                walk.go(None)
+        while True:
+            going = [walk for walk in walks if walk.step is not None and not self._leaves(walk.step)]
+            kind = next((kind for kind in ORDER if any(type(walk.step) is kind for walk in going)), None)
+            if kind is None:
+                return [walk.end for walk in walks]
+            together = [walk for walk in going if type(walk.step) is kind]
             started = perf_counter()
             try:
                 came = self._do(kind, [walk.step for walk in together])
@@ -118,7 +128,14 @@ class Courses:
             for walk, one in zip(together, came, strict=True):
                 walk.spent[kind.stage] = walk.spent.get(kind.stage, 0.0) + seconds
                 walk.go(one)
-        return [walk.end for walk in walks]
+
+    def _leaves(self, step: Step) -> bool:
+        """Whether others must not wait for a step."""
+        if self._longer is None:
+            return False
+        if isinstance(step, Search):
+            return step.allow is not None or step.k > LARGE
+        return isinstance(step, Join) and len(step.crops) > LARGE
 
     def _do(self, kind: type[Step], steps: list[Any]) -> Sequence[Any]:
         if kind is Open:
@@ -143,9 +160,8 @@ class Courses:
         return came
 
     def _join(self, steps: list[Join]) -> list[dict[int, Joined] | Exception]:
-        shared = [step for step in steps if len(step.crops) <= LARGE]
-        found = self._rows([crop for step in shared for crop in step.crops])
-        return [found if len(step.crops) <= LARGE else self._rows(step.crops) for step in steps]
+        found = self._rows([crop for step in steps for crop in step.crops])
+        return [found] * len(steps)
 
     def _rows(self, crops: Sequence[int]) -> dict[int, Joined] | Exception:
         if not crops:

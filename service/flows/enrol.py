@@ -182,7 +182,7 @@ async def _similarities(
     gallery = parts.galleries.of(collection)
     crops = np.array(gallery.crops(known.id) if known else (), np.int64)
     if len(crops):
-        best = await parts.courses.take(_best_of_each(gallery.vectors, vectors, crops), lane=Lane.BULK)
+        best = await parts.long_courses.take(_best_of_each(gallery.vectors, vectors, crops), lane=Lane.BULK)
         among = np.maximum(among, best)
     return [float(best) if np.isfinite(best) else None for best in among]
 

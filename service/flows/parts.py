@@ -42,7 +42,7 @@ class Parts:
     galleries: Galleries
     embedder: Embedder
     courses: Courses
-    long_courses: Courses  # of queries that others must not wait for: with an allow-list, or many hits to find
+    long_courses: Courses  # which those are handed over to that others must not wait for
     reader: PictureReader
     store: PictureStore
     admission: Admission

@@ -13,7 +13,7 @@ from service.domain import Collection, Condition, Quality, Thresholds, VectorArr
 from service.embedding.batcher import Lane
 from service.errors import BadInput
 from service.flows.candidates import Field, find_candidates
-from service.flows.courses import LARGE, Course, Embed, Join, Open
+from service.flows.courses import Course, Embed, Join, Open
 from service.flows.parts import Parts
 from service.flows.pictures import Opened, Upload, opens_soon
 from service.matching.decision import Decision, decide, thresholds_in_force
@@ -89,7 +89,7 @@ class Sought:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What the search gave, and when it began."""
+    """What the search gave, and the generation of the index before it."""
 
     groups: list[Group]
     joined: dict[int, Joined]
@@ -104,8 +104,7 @@ async def query(parts: Parts, request: Query, watch: Stopwatch) -> Answer:
         collection = await parts.homes.find(request.collection)
         sought = await see(parts, collection.id, request.probe, watch)
         field = await _field(parts, collection, request, sought, watch)
-        courses = parts.courses if field.allow is None and request.k * request.hits <= LARGE else parts.long_courses
-        found = await courses.take(_search(parts, request, sought, field), watch)
+        found = await parts.courses.take(_search(parts, request, sought, field), watch)
     thresholds = thresholds_in_force(request.threshold, collection, parts.model.thresholds)
     candidates = [
         Candidate(
@@ -157,9 +156,7 @@ def check_vector(parts: Parts, vector: NDArray[np.floating], model: str | None) 
     return unit(vector)
 
 
-async def _field(
-    parts: Parts, collection: Collection, request: Query, sought: Sought, watch: Stopwatch
-) -> Field:  # fmt: skip
+async def _field(parts: Parts, collection: Collection, request: Query, sought: Sought, watch: Stopwatch) -> Field:
     """Who may answer."""
     allow, people = None, 0
     if request.conditions or request.exclude_cameras:

@@ -3,6 +3,7 @@ size is read from the picture's own header before a single pixel is decoded."""
 
 import io
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import simplejpeg
@@ -16,7 +17,6 @@ ALPHA_BACKGROUND = 128  # transparent pixels become mid-grey: neither a dark nor
 EXIF_WINDOW_BYTES = 65_536  # EXIF stands in the first segment after the JFIF header
 MAX_SCANS = 100  # of a JPEG; encoders make about ten, and each is a pass over all pixels, however few bytes it has
 SCAN = b"\xff\xda\x00"  # the marker of a scan, and the upper byte of its header's length
-JPEG = b"\xff\xd8\xff"  # how a file begins
 UPRIGHT = {  # how each EXIF orientation is turned upright
     2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM, 5: Transpose.TRANSPOSE,
     6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE, 8: Transpose.ROTATE_90,
@@ -41,7 +41,7 @@ def sniff(picture: bytes) -> str:
     """
     if not picture:
         raise EmptyPicture("the picture is empty (0 bytes); send the bytes of a JPEG, PNG or WebP file")
-    if picture.startswith(JPEG):
+    if picture.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if picture.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
@@ -69,6 +69,15 @@ def decode(picture: bytes, limits: PictureLimits) -> ImageArray:
         raise
     except Exception as error:  # damaged files raise struct.error, KeyError, TypeError … from deep within Pillow
         raise CorruptPicture("the picture is damaged or cut short and cannot be decoded; send it again") from error
+
+
+def jpeg_pixels(picture: bytes) -> float:
+    """How many pixels a JPEG has by its header; infinity for what is none."""
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(picture)
+    except ValueError:
+        return inf
+    return int(height * width)
 
 
 def cut(image: ImageArray, box: Box) -> ImageArray:

@@ -132,7 +132,14 @@ def views(blocks: Sequence[Block], allow: CropIds | None) -> list[View]:
     if table is not None:
         return [replace(view, rows=_looked_up(view.ids, *table)) for view in whole]
     allow = np.unique(allow)
-    return [replace(view, rows=block.find(allow)) for view, block in zip(whole, blocks, strict=True)]
+    return [
+        replace(view, rows=_within(block.find(allow), len(view.ids))) for view, block in zip(whole, blocks, strict=True)
+    ]
+
+
+def _within(rows: CropIds, count: int) -> CropIds:
+    """Those of the rows that were there when the search began: more may have come since."""
+    return rows[rows < count]
 
 
 def _table(allow: CropIds, rows: int) -> tuple[int, Mask] | None:

@@ -16,8 +16,8 @@ BATCHED = 4  # queries from which on a matrix product is faster than one scan of
 def tune_faiss() -> None:
     """Set FAISS's process-wide knobs, once, before the first search.
 
-    Small batches otherwise re-read the whole matrix for each query, and blocks of 1,024 rows starve the BLAS
-    (26-42 against 110-130 GFLOP/s on two cores, 500k × 512).
+    Small batches otherwise re-read all rows for each query, and blocks of 1,024 rows starve the BLAS (26-42 against
+    110-130 GFLOP/s on two cores).
     """
     faiss.cvar.distance_compute_blas_threshold = BATCHED
     faiss.cvar.distance_compute_blas_database_bs = 16_384

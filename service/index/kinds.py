@@ -10,8 +10,8 @@ import numpy as np
 
 from service.index.accelerators import Accelerator, Source, build_by_factory, empty_index, least_rows
 from service.index.cards import Card
+from service.index.sketch import ROUNDING
 
-ROUNDING = 1e-5  # bound on float32 rounding of an inner product of unit vectors (512-d: about 2e-6 seen)
 HALF_ROUNDING = 1e-3  # bound where both vectors were rounded to float16: 2 ** -10
 
 

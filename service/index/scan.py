@@ -18,7 +18,7 @@ from service.index.sketch import Probe
 LOW = 0xFFFF_FFFF  # a place is a block's number and a row, 32 bits each
 SMALL = 4096  # rows up to which comparing them all is faster than anything cleverer
 FEW = 16  # one row in so many allowed: so few are copied and compared
-CROWDED = 8  # where more than one product in so many may be among the best, all of the part are compared
+CROWDED = 8  # where more than one row in so many may be among a query's best, all of the part are compared for it
 FIRST = 16_384  # rows that say how good one must be
 GROWTH = 7  # how many times the rows before each round after it looks at
 SHARED = 131_072  # rows of a round from which on it is worth waking other threads
@@ -97,7 +97,9 @@ def _sketched(queries: VectorArray, views: Sequence[tuple[int, View]], wanted: i
 
 @cache
 def _side_by_side(threads: int) -> Executor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="scan")
+    return ThreadPoolExecutor(
+        threads, thread_name_prefix="scan", initializer=faiss.omp_set_num_threads, initargs=(1,)
+    )  # fmt: skip
 
 
 def _rounds(views: Sequence[tuple[int, View]], at_once: int) -> Iterator[list[_Part]]:
@@ -131,13 +133,20 @@ def _hopeful(probe: Probe, part: _Part, wanted: int, bar: VectorArray | None) ->
     else:
         floor = probe.in_units(bar)
     passed = np.flatnonzero(scores >= floor)
-    if len(passed) * CROWDED > scores.size:
-        there = replace(part.view, rows=np.flatnonzero(~np.isnan(part.steps)) + part.start)
-        exact, places = _compared(probe.queries, there, part.number, wanted)
-        owners = np.repeat(np.arange(len(probe)), exact.shape[1])
-        return probe.in_units(exact.T).T.ravel(), owners, places.ravel()
     near, owners = np.divmod(passed, len(probe))
-    return scores.ravel()[passed], owners, near + part.start + (part.number << 32)
+    named = scores.ravel()[passed], owners, near + part.start + (part.number << 32)
+    crowded = np.bincount(owners, minlength=len(probe)) * CROWDED > len(scores)
+    if not crowded.any():
+        return named
+    kept, whole = ~crowded[owners], _whole(probe, part, np.flatnonzero(crowded), wanted)
+    return tuple(np.concatenate([few[kept], others]) for few, others in zip(named, whole, strict=True))  # type: ignore[return-value]
+
+
+def _whole(probe: Probe, part: _Part, chosen: NDArray[np.int64], wanted: int) -> Hopeful:
+    """The best rows of a part for the chosen queries, by comparing all that may be found."""
+    there = replace(part.view, rows=np.flatnonzero(~np.isnan(part.steps)) + part.start)
+    exact, places = _compared(probe.queries[chosen], there, part.number, wanted)
+    return (exact / probe.steps[chosen, None]).ravel(), np.repeat(chosen, exact.shape[1]), places.ravel()
 
 
 def _by_query(queries: int, hopeful: Sequence[Hopeful]) -> Found:
@@ -179,8 +188,10 @@ def _exact(probe: Probe, seen: dict[int, View], places: NDArray[np.int64]) -> Fo
     for number in np.unique(numbers).tolist():
         here = np.flatnonzero(numbers == number)
         found = _pairs(probe.queries, owners[here], seen[number].vectors, rows[here])
-        scores[owners[here], ranks[here]] = np.where(np.isnan(found), -np.inf, found)
-    return scores, np.where(scores == -np.inf, GONE, places)
+        # a row that was removed since it was named keeps its place, before all others: the answer comes out short, and
+        # is asked for again; without it, rows that were passed over for its sake would be missed
+        scores[owners[here], ranks[here]] = np.where(np.isnan(found), np.inf, found)
+    return scores, places
 
 
 def _pairs(

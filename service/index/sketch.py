@@ -73,7 +73,7 @@ class Probe:
     def __init__(self, queries: VectorArray, *, error: float, reach: float) -> None:
         """(n, dim) queries of rows with at most this error and reach."""
         self.queries = queries
-        self._codes, self._steps, errors, _ = rounded(queries)
+        self._codes, self.steps, errors, _ = rounded(queries)
         self._packed = numkong.dots_pack(self._codes)
         lengths = np.sqrt(np.einsum("nd,nd->n", queries, queries))
         self.margin: VectorArray = lengths * (error + ROUNDING * (reach + error)) + errors * reach
@@ -94,4 +94,4 @@ class Probe:
 
     def in_units(self, similarities: VectorArray) -> VectorArray:
         """Similarities (n,) as `products` has them: dividing these few is cheaper than multiplying all of those."""
-        return similarities / self._steps
+        return similarities / self.steps

@@ -169,10 +169,29 @@ def test_an_error_is_raised_where_the_step_was_asked_for() -> None:
 
 
 def test_many_rows_are_read_apart_from_those_of_others() -> None:
-    with desk() as at:
+    """By threads that those are handed over to whom others must not wait for."""
+    with desk() as slow, desk() as at:
+        at.courses._longer = slow.courses
         many, few = play(at.take_together(_join(*range(1000, 2001)), _join(7)))
         assert (len(many), few) == (1001, {7: -7})
-        assert sorted(map(len, at.rows.reads)) == [1, 1001]
+        assert (list(map(len, at.rows.reads)), list(map(len, slow.rows.reads))) == ([1], [1001])
+
+
+@pytest.mark.parametrize("allow", [None, np.array([3])], ids=["a large k", "an allow-list"])
+def test_a_course_that_comes_to_a_long_step_goes_on_elsewhere(allow: CropIds | None) -> None:
+    watch = Stopwatch(Telemetry())
+
+    def growing() -> Course[int]:
+        yield Search(cast(Any, at.index), np.zeros((1, 1), np.float32), 1)
+        yield Search(cast(Any, at.index), np.zeros((1, 1), np.float32), 1 if allow is not None else 5000, allow)
+        return len((yield Join([1, 2])))
+
+    with desk() as slow, desk() as at:
+        at.courses._longer = slow.courses
+        assert play(at.courses.take(growing(), watch)) == 2
+        assert (at.batches, slow.batches) == ([1], [1])
+        assert (at.rows.reads, slow.rows.reads) == ([], [[1, 2]])
+    assert set(watch.timings_ms) == {"search", "join"}
 
 
 def test_a_few_crops_each_are_scored_in_one_call_and_nobody_sees_those_of_others() -> None:

@@ -1,6 +1,7 @@
 """Pictures of every kind become the same upright RGB array, or are refused; nothing else ever happens."""
 
 import io
+import math
 import struct
 import zlib
 from typing import Any
@@ -22,7 +23,7 @@ from service.errors import (
     ReappearError,
     UnsupportedFormat,
 )
-from service.images.decode import PictureLimits, cut, decode, encode_lossless, sniff
+from service.images.decode import PictureLimits, cut, decode, encode_lossless, jpeg_pixels, sniff
 from tests.fuzz.bombs import many_scans
 from tests.pictures import encode, person
 
@@ -352,3 +353,10 @@ def test_a_box_that_leaves_the_image_is_refused(box: Box) -> None:
 def test_a_side_that_would_take_memory_out_of_all_proportion_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(PictureTooLarge, match="no side may be over 16,384"):
         decode(encode(np.zeros((*size, 3), np.uint8), "PNG"), LIMITS)
+
+
+def test_the_pixels_of_a_jpeg_are_told_by_its_header() -> None:
+    assert jpeg_pixels(encode(person(1), "JPEG")) == 128 * 64
+    assert jpeg_pixels(encode(person(1), "PNG")) == math.inf
+    assert jpeg_pixels(b"\xff\xd8\xff cut short") == math.inf
+    assert jpeg_pixels(b"") == math.inf

@@ -90,3 +90,49 @@ def test_most_rows_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     index.add(np.arange(ROWS), vectors)
     index.search(vectors[:1], 10)
     assert 0 < sum(looked_at) < ROWS / 20
+
+
+@pytest.mark.parametrize("crowd", [False, True], ids=["the best of the first rows", "a crowd of the same"])
+def test_rows_that_are_removed_after_they_were_named_hide_nobody(monkeypatch: pytest.MonkeyPatch, crowd: bool) -> None:
+    """So many of the best go between a look at the sketches and one at the rows that the rest must be asked for."""
+    vectors = unit_vectors(ROWS, DIM, seed=6)
+    best = np.argsort(-(vectors @ vectors[0]))[:100]
+    if crowd:
+        vectors[5_000:9_000] = vectors[0]
+    index = SegmentedIndex(DIM)
+    index.add(np.arange(ROWS), vectors)
+    gone = np.arange(5_000, 9_000) if crowd else best[:90]
+    look = scan._looked_at
+
+    def removed_before(*arguments: object) -> object:
+        index.remove(gone)
+        return look(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scan, "_looked_at", removed_before)
+    (found,) = index.search(vectors[:1], 10)[1]
+    right = vectors.astype(np.float64) @ vectors[0]
+    right[gone] = -1
+    assert found.tolist() == np.argsort(-right)[:10].tolist()
+
+
+def test_a_query_that_everything_is_alike_to_does_not_burden_those_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = []
+    by_query = scan._by_query
+
+    def noted(*arguments: object) -> scan.Found:
+        found = by_query(*arguments)  # type: ignore[arg-type]
+        widths.append(found[0].shape[1])
+        return found
+
+    monkeypatch.setattr(scan, "_by_query", noted)
+    vectors = unit_vectors(ROWS, DIM, seed=7)
+    vectors[:, 0] = 0
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    aside = np.eye(1, DIM, dtype=np.float32)  # at a right angle to all of them
+    index = SegmentedIndex(DIM)
+    index.add(np.arange(ROWS), vectors)
+    similarities, found = index.search(np.concatenate([vectors[:7], aside]), 10)
+    assert (found[:7, 0] == np.arange(7)).all()
+    assert found[7].tolist() == list(range(10))
+    assert np.abs(similarities[7]).max() < 1e-6
+    assert max(widths) <= ROWS // scan.CROWDED
