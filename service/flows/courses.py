@@ -159,17 +159,10 @@ class Courses:
             came.append(np.stack(theirs) if broken is None else broken)  # type: ignore[arg-type]
         return came
 
-    def _join(self, steps: list[Join]) -> list[dict[int, Joined] | Exception]:
-        found = self._rows([crop for step in steps for crop in step.crops])
+    def _join(self, steps: list[Join]) -> list[dict[int, Joined]]:
+        crops = list(dict.fromkeys(crop for step in steps for crop in step.crops))
+        found = self._database.read_now(join_crops, crops) if crops else {}
         return [found] * len(steps)
-
-    def _rows(self, crops: Sequence[int]) -> dict[int, Joined] | Exception:
-        if not crops:
-            return {}
-        try:
-            return self._database.read_now(join_crops, list(dict.fromkeys(crops)))
-        except Exception as error:
-            return error
 
 
 class _Walk(Generic[Result]):

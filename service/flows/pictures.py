@@ -27,7 +27,7 @@ class Upload:
 
 
 def opens_soon(upload: Upload) -> bool:
-    """Whether a picture is sure to be decoded within some 10 ms: a small JPEG with as few pixels as its header says."""
+    """Whether a picture is sure to be decoded within some 10 ms: a small JPEG with few pixels by its header."""
     return len(upload.picture) <= SMALL_BYTES and jpeg_pixels(upload.picture) <= SMALL_PIXELS
 
 

@@ -5,7 +5,7 @@ are the same, for a fraction of the time (docs/decisions/0024-exact-answers-from
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import faiss
 import numpy as np
@@ -24,9 +24,8 @@ GROWTH = 7  # how many times the rows before each round after it looks at
 SHARED = 131_072  # rows of a round from which on it is worth waking other threads
 PRODUCTS = 1 << 19  # at once: a few MB, which the cache holds
 
-Found = tuple[
-    VectorArray, NDArray[np.int64]
-]  # (n, w) scores and places, in no order; -inf and GONE where there are none
+# (n, w) scores and places, in no order; -inf and GONE where there are none
+Found = tuple[VectorArray, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +85,9 @@ def _sketched(queries: VectorArray, views: Sequence[tuple[int, View]], wanted: i
     best: Found = np.empty((len(probe), 0), np.float32), np.empty((len(probe), 0), np.int64)
     bar: VectorArray | None = None
     for parts in _rounds(views, max(SMALL, PRODUCTS // len(probe))):
-        if threads > 1 and sum(len(part.steps) for part in parts) >= SHARED:
-            hopeful = list(_side_by_side(threads).map(lambda part: _hopeful(probe, part, wanted, bar), parts))  # noqa: B023
-        else:
-            hopeful = [_hopeful(probe, part, wanted, bar) for part in parts]
+        shared = threads > 1 and sum(len(part.steps) for part in parts) >= SHARED
+        over = _side_by_side(threads).map if shared else map
+        hopeful = list(over(partial(_hopeful, probe, wanted=wanted, bar=bar), parts))
         best = _looked_at(probe, seen, best, _by_query(len(probe), hopeful), wanted)
         bar = _bar(best, wanted) - probe.margin
     return best
