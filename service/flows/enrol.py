@@ -20,7 +20,7 @@ from service.domain import Collection, CropIds, Identity, Quality, Sighting, Vec
 from service.embedding.batcher import Lane
 from service.errors import BadInput, BadPicture, Conflict, OutcomeUnknown
 from service.flows.audit import entry
-from service.flows.courses import Course, Search
+from service.flows.courses import Course, Found, Search
 from service.flows.merge import Patch
 from service.flows.parts import Parts
 from service.flows.pictures import Opened, Stored, Upload
@@ -189,8 +189,8 @@ async def _similarities(
 
 def _best_of_each(index: VectorIndex, vectors: VectorArray, crops: CropIds) -> Course[VectorArray]:
     """For each vector its best similarity to some crops, (n,)."""
-    similarities, _ = yield Search(index, vectors, 1, crops)
-    return similarities[:, 0]  # type: ignore[no-any-return]
+    found: Found = yield Search(index, vectors, 1, crops)
+    return found[0][:, 0]
 
 
 def _identity(connection: Connection, collection: int, request: Enrolment) -> tuple[int, bool]:

@@ -137,7 +137,8 @@ def _hopeful(probe: Probe, part: _Part, wanted: int, bar: VectorArray | None) ->
     if not crowded.any():
         return named
     kept, whole = ~crowded[owners], _whole(probe, part, np.flatnonzero(crowded), wanted)
-    return tuple(np.concatenate([few[kept], others]) for few, others in zip(named, whole, strict=True))  # type: ignore[return-value]
+    about, whose, where = (np.concatenate([few[kept], others]) for few, others in zip(named, whole, strict=True))
+    return about, whose, where
 
 
 def _whole(probe: Probe, part: _Part, chosen: NDArray[np.int64], wanted: int) -> Hopeful:
