@@ -185,9 +185,9 @@ def _assemble(
     def observe(name: str) -> Callable[[int], None]:
         return lambda size: telemetry.observe_batch(name, size)
 
-    reader = PictureReader(
-        PictureLimits(settings.max_picture_bytes, settings.max_picture_pixels), network.prepare, threads=settings.cores
-    )
+    limits = PictureLimits(settings.max_picture_bytes, settings.max_picture_pixels)
+    taken = network.manifest.input
+    reader = PictureReader(limits, (taken.height, taken.width), threads=settings.cores)
     embedder = Embedder(
         network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from models.errors import Refused
 from service.errors import BadPicture
-from service.images.decode import PictureLimits, decode
+from service.images.decode import WHOLE, PictureLimits, Size, decode_near
 
 LIMITS = PictureLimits(max_bytes=64_000_000, max_pixels=64_000_000)  # whole frames are allowed, bombs are not
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -22,10 +22,11 @@ class Images(Protocol):
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]: ...
 
 
-def load(path: Path) -> NDArray[np.uint8]:
-    """The picture as uint8 RGB (h, w, 3), upright. Raises Refused, which names the file."""
+def load(path: Path, least: Size = WHOLE) -> NDArray[np.uint8]:
+    """The picture as uint8 RGB (h, w, 3), upright; where it is a much larger JPEG maybe smaller, but not than `least`.
+    Raises Refused, which names the file."""
     try:
-        return decode(path.read_bytes(), LIMITS)
+        return decode_near(path.read_bytes(), LIMITS, least)[0]
     except BadPicture as error:
         raise Refused(f"{path}: {error.detail}; or remove the file") from error
     except OSError as error:

@@ -69,7 +69,8 @@ class DiskBatches(Dataset[tuple[Tensor, Tensor]]):
         augmentation = self.augmentation_at(step)
         images = np.empty((self.sampler.people * self.sampler.pictures, self.height, self.width, 3), np.uint8)
         for image, index in zip(images, self.sampler.batch(step), strict=True):
-            image[:] = augment(resize(load(self.samples[index].path), self.height, self.width), augmentation, rng)
+            picture = load(self.samples[index].path, (self.height, self.width))
+            image[:] = augment(resize(picture, self.height, self.width), augmentation, rng)
         labels = np.repeat(np.array(self.sampler.labels(step), np.int64), self.sampler.pictures)
         return torch.from_numpy(images), torch.from_numpy(labels)
 

@@ -15,6 +15,7 @@ from models.evaluation.assessment import Labels
 from models.evaluation.evaluate import IDENTITIES, draw_unseen
 from models.evaluation.metrics import JUNK, Ints
 from models.people.style import STYLES, Style
+from service.images.decode import WHOLE, Size
 
 PEOPLE = "people:"  # before the name of a style, in place of a folder
 
@@ -24,12 +25,13 @@ class Files:
     """The pictures of samples, decoded when they are asked for."""
 
     samples: Sequence[Sample]
+    least: Size = WHOLE  # in what size they are wanted
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        return load(self.samples[index].path)
+        return load(self.samples[index].path, self.least)
 
 
 @dataclass(frozen=True, slots=True)

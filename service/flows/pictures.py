@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
@@ -10,8 +10,9 @@ from itertools import chain
 from service.domain import Box, ImageArray, Quality
 from service.embedding.batcher import Lane
 from service.errors import BadPicture
-from service.images.decode import PictureLimits, cut, decode, encode_lossless, jpeg_pixels, sniff
-from service.images.quality import judge
+from service.images.decode import WHOLE, PictureLimits, Size, cut, decode_near, encode_lossless, jpeg_pixels, sniff
+from service.images.preprocess import resize
+from service.images.quality import SHARPNESS_HEIGHT, judge
 
 SMALL_BYTES, SMALL_PIXELS = 64 << 10, 512 << 10
 AT_ONCE = 8  # pictures that a thread opens before others have their turn; a hop for each costs more than it gives
@@ -53,9 +54,11 @@ class PictureReader:
     """Decodes pictures side by side, as many at once as there are threads; bulk has threads of its own, so that it
     never stands before a query."""
 
-    def __init__(self, limits: PictureLimits, prepare: Callable[[ImageArray], ImageArray], *, threads: int) -> None:
+    def __init__(self, limits: PictureLimits, network: Size, *, threads: int) -> None:
+        """`network` is the size of the images that the network takes."""
         self._limits = limits
-        self._prepare = prepare
+        self._network = network
+        self._least = max(network[0], SHARPNESS_HEIGHT), network[1]
         self._threads = threads
         self._lanes = {lane: ThreadPoolExecutor(threads, thread_name_prefix=f"decode-{lane.name}") for lane in Lane}
 
@@ -90,11 +93,13 @@ class PictureReader:
 
     def _open(self, upload: Upload, lane: Lane) -> Opened | BadPicture:
         try:
-            image = decode(upload.picture, self._limits)
+            least = self._least if upload.box is None else WHOLE
+            image, size = decode_near(upload.picture, self._limits, least)
             if upload.box is not None:
                 image = cut(image, upload.box)
+                size = image.shape[:2]
             stored = _to_store(upload, image) if lane is Lane.BULK else None
-            return Opened(self._prepare(image), judge(image), stored)
+            return Opened(resize(image, *self._network), judge(image, size), stored)
         except BadPicture as error:
             return error
 

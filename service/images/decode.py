@@ -25,6 +25,9 @@ UPRIGHT = {  # how each EXIF orientation is turned upright
 
 MAX_SIDE = 16_384  # resizing takes memory by the side, not the area: 1 × 25 million pixels took 0.7 GB
 
+Size = tuple[int, int]  # height, width
+WHOLE = (MAX_SIDE, MAX_SIDE)  # no picture is twice as large
+
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
@@ -56,13 +59,21 @@ def decode(picture: bytes, limits: PictureLimits) -> ImageArray:
     Grayscale, palette, 16-bit, CMYK and alpha pictures become RGB; of an animation the first frame is taken.
     Raises a BadPicture error that says what to do.
     """
+    return decode_near(picture, limits, WHOLE)[0]
+
+
+def decode_near(picture: bytes, limits: PictureLimits, least: Size) -> tuple[ImageArray, Size]:
+    """As `decode`, and the size of the whole picture. A JPEG twice as large as `least` or more comes at a half, a
+    quarter, … of its size, not smaller than `least`: the decoder leaves out what would be averaged away afterwards.
+    """
     if len(picture) > limits.max_bytes:
         raise PictureTooLarge(f"the picture has {len(picture):,} bytes; at most {limits.max_bytes:,} are allowed")
     media_type = sniff(picture)
     try:
         if media_type == "image/jpeg":
-            return _decode_jpeg(picture, limits)
-        return _decode_with_pillow(picture, limits)
+            return _decode_jpeg(picture, limits, least)
+        image = _decode_with_pillow(picture, limits)
+        return image, image.shape[:2]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_many_pixels(limits) from error
     except BadPicture:
@@ -98,16 +109,19 @@ def encode_lossless(image: ImageArray) -> bytes:
     return buffer.getvalue()
 
 
-def _decode_jpeg(picture: bytes, limits: PictureLimits) -> ImageArray:
+def _decode_jpeg(picture: bytes, limits: PictureLimits, least: Size) -> tuple[ImageArray, Size]:
     height, width, colorspace, _ = simplejpeg.decode_jpeg_header(picture)
     _check_pixels(width, height, limits)
     if picture.count(SCAN) > MAX_SCANS:
         raise CorruptPicture(f"the picture has more than {MAX_SCANS} scans, which no camera makes; save it anew")
     turned = b"Exif\x00\x00" in picture[:EXIF_WINDOW_BYTES]
     if turned or colorspace not in ("YCbCr", "RGB", "Gray"):  # CMYK and YCCK need Pillow's conversion
-        return _decode_with_pillow(picture, limits)
-    image: ImageArray = simplejpeg.decode_jpeg(picture, colorspace="RGB")
-    return image
+        image = _decode_with_pillow(picture, limits)
+        return image, image.shape[:2]
+    return simplejpeg.decode_jpeg(picture, "RGB", min_height=least[0], min_width=least[1], min_factor=2), (
+        height,
+        width,
+    )
 
 
 def _decode_with_pillow(picture: bytes, limits: PictureLimits) -> ImageArray:

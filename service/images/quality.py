@@ -8,6 +8,7 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from service.domain import ImageArray, Quality
+from service.images.decode import Size
 
 SHARPNESS_HEIGHT = 128  # sharpness is judged at one size, else a large crop always looks softer than a small one
 SHARPNESS_HALF = 100.0  # variance of the Laplacian (8-bit grey levels squared) that is called 0.5
@@ -32,8 +33,9 @@ class QualityGate:
         return found
 
 
-def judge(image: ImageArray) -> Quality:
-    """Measure a (h, w, 3) uint8 crop: width and height in pixels, sharpness in 0–1.
+def judge(image: ImageArray, size: Size | None = None) -> Quality:
+    """Measure a (h, w, 3) uint8 crop: width and height in pixels, sharpness in 0–1. `size` is that of the crop itself
+    where the image is a smaller one of it, of 128 px height or more.
 
     Sharpness is v / (v + 100) with v the variance of the Laplacian of the grey image, a focus measure
     (Pech-Pacheco et al., ICPR 2000), at 128 px height.
@@ -45,7 +47,11 @@ def judge(image: ImageArray) -> Quality:
         picture = picture.resize((scaled_width, SHARPNESS_HEIGHT), Resampling.BILINEAR, reducing_gap=2.0)
     gray = np.asarray(picture, dtype=np.float32)
     if min(gray.shape) < 3:
-        return Quality(width=width, height=height, sharpness=0.0)
+        return _quality(size or image.shape[:2], 0.0)
     center, rows, columns = gray[1:-1, 1:-1], gray[:-2, 1:-1] + gray[2:, 1:-1], gray[1:-1, :-2] + gray[1:-1, 2:]
     variance = float((rows + columns - 4.0 * center).var())
-    return Quality(width=width, height=height, sharpness=round(variance / (variance + SHARPNESS_HALF), 4))
+    return _quality(size or image.shape[:2], round(variance / (variance + SHARPNESS_HALF), 4))
+
+
+def _quality(size: Size, sharpness: float) -> Quality:
+    return Quality(width=size[1], height=size[0], sharpness=sharpness)

@@ -15,7 +15,6 @@ import statistics
 import sys
 import time
 from collections import Counter
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from service.domain import Box
 from service.errors import BadPicture
 from service.flows.pictures import PictureReader, Upload
 from service.images.decode import PictureLimits
-from service.images.preprocess import resize
 from service.telemetry import configure_logging
 from tests.fuzz.bombs import bombs
 from tests.fuzz.corpus import pictures
@@ -71,7 +69,7 @@ async def grind(seed: int, count: int, at: Path) -> dict[str, object]:
     """Open them all. Raises AssertionError, or whatever comes out that is neither an image nor a BadPicture."""
     settings = Settings(_env_file=None)
     limits = PictureLimits(settings.max_picture_bytes, settings.max_picture_pixels)
-    reader = PictureReader(limits, partial(resize, height=HEIGHT, width=WIDTH), threads=1)
+    reader = PictureReader(limits, (HEIGHT, WIDTH), threads=1)
     stream, outcomes, resident, longest_s = Stream(seed), Counter[str](), [], 0.0
     libc = ctypes.CDLL(None)
     place = os.open(at, os.O_WRONLY | os.O_CREAT)
