@@ -85,7 +85,8 @@ class Batcher(Generic[Item, Result]):
             if queue and len(queue) + len(entries) > self._max_waiting:
                 raise Overloaded(f"the {self.name} queue is full; send the request again after the time in Retry-After")
             queue.extend(entries)
-            self._changed.notify(len(entries))
+        # in the next turn of the loop: whoever comes in this one is in the batch as well
+        loop.call_soon(self._wake)
         if len(entries) == 1:
             return [await entries[0].future]  # gathering one would take another round of the loop
         results = await asyncio.gather(*(entry.future for entry in entries), return_exceptions=True)
@@ -93,6 +94,10 @@ class Batcher(Generic[Item, Result]):
             if isinstance(result, BaseException):
                 raise result
         return [result for result in results if not isinstance(result, BaseException)]
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify(self.waiting)
 
     def close(self) -> None:
         """Refuse new items, finish what was accepted, end the threads. May be called twice."""
