@@ -401,3 +401,16 @@ def test_idle_threads_share_what_waits() -> None:
     finally:
         batcher.close()
     assert sorted(batches) == [[0], [1, 2], [3, 4]]
+
+
+def test_who_comes_in_one_turn_of_the_loop_is_in_one_batch() -> None:
+    """However fast the thread is: it is not woken for the first of them."""
+    worker = Worker()
+
+    async def scene() -> list[list[int]]:
+        return await asyncio.gather(*(batcher.submit([number]) for number in range(5)))
+
+    with batching(worker.run) as batcher:
+        for _ in range(20):
+            assert play(scene()) == [[0], [2], [4], [6], [8]]
+    assert worker.batches == [[0, 1, 2, 3, 4]] * 20

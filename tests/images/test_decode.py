@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from service.domain import Box
 from service.errors import (
@@ -23,7 +23,8 @@ from service.errors import (
     ReappearError,
     UnsupportedFormat,
 )
-from service.images.decode import PictureLimits, cut, decode, encode_lossless, jpeg_pixels, sniff
+from service.images.decode import WHOLE, PictureLimits, cut, decode, decode_near, encode_lossless, jpeg_pixels, sniff
+from service.images.preprocess import resize
 from tests.fuzz.bombs import many_scans
 from tests.pictures import encode, person
 
@@ -360,3 +361,41 @@ def test_the_pixels_of_a_jpeg_are_told_by_its_header() -> None:
     assert jpeg_pixels(encode(person(1), "PNG")) == math.inf
     assert jpeg_pixels(b"\xff\xd8\xff cut short") == math.inf
     assert jpeg_pixels(b"") == math.inf
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "decoded"),
+    [
+        ((256, 128), (128, 64), (128, 64)),
+        ((254, 128), (128, 64), (254, 128)),  # half would be too small
+        ((512, 256), (128, 64), (128, 64)),
+        ((700, 350), (128, 64), (175, 88)),
+        ((700, 130), (128, 64), (350, 65)),  # the width allows no quarter
+        ((192, 96), (128, 64), (192, 96)),  # three quarters would save little
+        ((96, 48), (128, 64), (96, 48)),  # never larger than it is
+        ((512, 256), WHOLE, (512, 256)),
+    ],
+)
+def test_a_jpeg_comes_smaller_where_so_much_is_not_needed(
+    size: tuple[int, int], least: tuple[int, int], decoded: tuple[int, int]
+) -> None:
+    image = flag(*size)
+    small, whole = decode_near(saved(Image.fromarray(image), "JPEG", quality=92), LIMITS, least)
+    assert (small.shape[:2], whole) == (decoded, size)
+    assert difference(resize(small, 64, 32), resize(image, 64, 32)) < JPEG_ERROR
+
+
+def test_other_pictures_and_turned_ones_come_whole() -> None:
+    image = Image.fromarray(flag(512, 256))
+    turned = Image.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    for picture, size in ((saved(image, "PNG"), (512, 256)), (saved(image, "JPEG", exif=turned), (256, 512))):
+        small, whole = decode_near(picture, LIMITS, (128, 64))
+        assert small.shape[:2] == whole == size
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.99])
+def test_a_jpeg_cut_short_is_refused_as_well_where_it_comes_smaller(share: float) -> None:
+    picture = encode(person(1, height=512, width=256), "JPEG")
+    with pytest.raises(CorruptPicture):
+        decode_near(picture[: int(share * len(picture))], LIMITS, (128, 64))
