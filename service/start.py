@@ -18,7 +18,9 @@ from service.config import Settings
 from service.db.changes import database_uuid, ensure_meta, ensure_model, wait_for_commits
 from service.db.engine import Database
 from service.db.keys import keys_in_force
+from service.db.people import find_collection
 from service.db.schema import check_revision
+from service.db.sightings import allowed_crops
 from service.domain import ApiKey, Scope, Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
@@ -28,13 +30,13 @@ from service.flows.audit import Audit
 from service.flows.clock import Clock
 from service.flows.courses import Courses
 from service.flows.emptying import empty_at_start
-from service.flows.homes import Homes
 from service.flows.keyring import KeyRing
 from service.flows.loading import load_galleries
 from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
 from service.flows.readiness import Readiness
 from service.flows.reconcile import check_vectors, settle_files, take_in_reads
+from service.flows.remembered import Remembered
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
 from service.flows.snapshots import Kind, Snapshots
@@ -62,6 +64,8 @@ MAX_WAITING_WRITES = 1024
 MAX_UNWRITTEN_READS = 300_000  # reads and the people in them together: about 30 MB
 MIN_ADMIN_KEY_CHARS = 32
 LOAD_AGAIN_S = 2
+MOST_HOMES = 1000  # collections that are remembered
+MOST_ALLOWED = 8  # filters that are: at eight bytes a crop each, a small part of what a crop takes
 LAST_SNAPSHOT_S = 8  # after `stop_timeout_s`, before docker loses its patience at 30 s
 
 
@@ -216,7 +220,8 @@ def _assemble(
     for close in (writer.batcher.close, short.batcher.close, long.batcher.close, embedder.batcher.close, reader.close):
         stack.callback(close)
     return Parts(
-        database=database, writer=writer, homes=Homes(database, writer), galleries=galleries, embedder=embedder,
+        database=database, writer=writer, homes=Remembered(find_collection, database, writer, most=MOST_HOMES),
+        allowed=Remembered(allowed_crops, database, writer, most=MOST_ALLOWED), galleries=galleries, embedder=embedder,
         courses=short, long_courses=long, reader=reader,
         store=store, admission=Admission(settings.max_waiting),
         repeats=Repeats(settings.idempotency_hours, clock), clock=clock,

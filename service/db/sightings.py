@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import orjson
-from sqlalchemy import Connection, Row, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, Text, bindparam, cast, delete, func, insert, or_, select, update
 
 from service.db.changes import decode_vector, encode_vector
 from service.db.erasures import erase_rows
@@ -106,11 +106,12 @@ def _joined(
 
 def allowed_crops(
     connection: Connection, collection: int, conditions: Sequence[Condition], exclude_cameras: Sequence[str]
-) -> tuple[CropIds, int]:
-    """The ids of the crops of a collection that meet all conditions, and how many identities they belong to. A crop
-    without a camera survives an exclusion."""
+) -> CropIds:
+    """The ids of the crops of a collection that meet all conditions, in order. A crop without a camera survives an
+    exclusion."""
+    # one row of text: a hundred thousand rows of one number each take twice as long
     query = (
-        select(crops.c.id, crops.c.identity_id)
+        select(func.aggregate_strings(cast(crops.c.id, Text), ","))
         .join_from(crops, identities)
         .where(identities.c.collection_id == collection)
     )
@@ -118,8 +119,10 @@ def allowed_crops(
         query = query.where(crop_clause(condition))
     if exclude_cameras:
         query = query.where(or_(crops.c.camera.is_(None), crops.c.camera.not_in(exclude_cameras)))
-    found = np.array([tuple(row) for row in connection.execute(query)], np.int64).reshape(-1, 2)
-    return found[:, 0].copy(), len(np.unique(found[:, 1]))
+    found = connection.execute(query).scalar_one() or ""
+    allowed = np.sort(np.fromstring(found, np.int64, sep=","))
+    allowed.setflags(write=False)  # several queries may share it
+    return allowed
 
 
 def list_crops(connection: Connection, identity: int, *, after: int, limit: int) -> list[Crop]:

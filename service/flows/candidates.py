@@ -17,11 +17,11 @@ MAX_FETCH = 131_072  # past this the answer says that it is not complete
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Who may answer: the crops of a gallery, or only `allow` of them, without one crop or all of one identity."""
+    """Who may answer: the crops of a gallery, or only `allow` of them, in order, without one crop or all of one
+    identity."""
 
     gallery: Gallery
     allow: CropIds | None = None
-    allowed_identities: int = 0  # how many the crops of `allow` belong to
     without_crop: int | None = None
     without_identity: int | None = None
 
@@ -33,7 +33,9 @@ class Field:
     @property
     def identities(self) -> int:
         """How many identities may answer, at most: never fewer than there are."""
-        return self.gallery.identities - self._silent if self.allow is None else self.allowed_identities
+        if self.allow is None:
+            return self.gallery.identities - self._silent
+        return len(np.unique(self.gallery.owners(self.allow)))
 
     @property
     def _silent(self) -> int:
@@ -47,7 +49,11 @@ class Field:
     def may_answer(self, crops: list[int]) -> CropIds:
         """Those of the crops that may answer."""
         ids = np.array([crop for crop in crops if crop != self.without_crop], np.int64)
-        return ids if self.allow is None else np.intersect1d(ids, self.allow)
+        if self.allow is None or not len(self.allow):
+            return ids if self.allow is None else ids[:0]
+        places = np.searchsorted(self.allow, ids).clip(max=len(self.allow) - 1)
+        allowed: CropIds = ids[self.allow[places] == ids]
+        return allowed
 
 
 def find_candidates(field: Field, vector: VectorArray, *, k: int, hits: int) -> Course[tuple[list[Group], bool]]:
@@ -63,7 +69,7 @@ def find_candidates(field: Field, vector: VectorArray, *, k: int, hits: int) -> 
         (similarities,), (ids,) = yield Search(gallery.vectors, vector[None], fetch, field.allow)
         groups = order(group(hits_of(similarities, ids), field.owner))
         exhausted = bool((ids < 0).any())
-        complete = exhausted or len(groups) >= min(k, field.identities)
+        complete = exhausted or len(groups) >= k or len(groups) >= field.identities
         if complete or fetch >= MAX_FETCH:
             break
         fetch = min(fetch * 4, MAX_FETCH)

@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.db.engine import Database
-from service.domain import PictureStore, Thresholds
+from service.domain import Collection, CropIds, PictureStore, Thresholds
 from service.embedding.embedder import Embedder
 from service.flows.admission import Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
 from service.flows.courses import Courses
-from service.flows.homes import Homes
 from service.flows.keyring import KeyRing
 from service.flows.pictures import PictureReader
+from service.flows.remembered import Remembered
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
 from service.flows.snapshots import Snapshots
@@ -38,7 +38,8 @@ class Parts:
 
     database: Database
     writer: Writer
-    homes: Homes
+    homes: Remembered[Collection]  # by name, without their counts
+    allowed: Remembered[CropIds]  # by collection, conditions and excluded cameras
     galleries: Galleries
     embedder: Embedder
     courses: Courses

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.db.people import find_identity
-from service.db.sightings import Joined, allowed_crops, find_vector, vectors_of
+from service.db.sightings import Joined, find_vector, vectors_of
 from service.domain import Collection, Condition, Quality, Thresholds, VectorArray
 from service.embedding.batcher import Lane
 from service.errors import BadInput
@@ -158,14 +158,12 @@ def check_vector(parts: Parts, vector: NDArray[np.floating], model: str | None) 
 
 async def _field(parts: Parts, collection: Collection, request: Query, sought: Sought, watch: Stopwatch) -> Field:
     """Who may answer."""
-    allow, people = None, 0
+    allow = None
     if request.conditions or request.exclude_cameras:
         with watch.stage("filter"):
-            allow, people = await parts.database.read(
-                allowed_crops, collection.id, request.conditions, request.exclude_cameras
-            )  # fmt: skip
+            allow = await parts.allowed.find(collection.id, tuple(request.conditions), tuple(request.exclude_cameras))
     gallery = parts.galleries.of(collection.id)
-    return Field(gallery, allow, people, sought.without_crop, sought.without_identity)
+    return Field(gallery, allow, sought.without_crop, sought.without_identity)
 
 
 def _search(parts: Parts, request: Query, sought: Sought, field: Field) -> Course[_Found]:

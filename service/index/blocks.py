@@ -18,6 +18,7 @@ from service.index.sketch import Sketch
 
 GONE = -1
 COPIED_AT_ONCE = 4096  # rows: a few MB, so that no copy holds the interpreter for longer than a few ms
+TABLE = 64  # one row in so many allowed: from here on a table is faster
 MAX_TABLE = 1 << 26  # ids between the lowest and the highest allowed, at one byte each
 
 Rows = NDArray[np.floating[Any]]  # (n, dim) float32 or float16
@@ -143,22 +144,24 @@ def _within(rows: CropIds, count: int) -> CropIds:
 
 
 def _table(allow: CropIds, rows: int) -> tuple[int, Mask] | None:
-    """Whether each id from the lowest to the highest is allowed: where many are, looking each row up in a table is
-    faster than looking each id up among the rows. None where few are, or where the table would be large."""
-    if len(allow) * 16 < rows or not len(allow):
+    """Whether each id from one below the lowest to one above the highest is allowed, and which the first is: where many
+    are, looking each row up in a table is faster than looking each id up among the rows. None where few are, or where
+    the table would be large."""
+    if len(allow) * TABLE < rows or not len(allow):
         return None
-    low = int(allow.min())
-    size = int(allow.max()) - low + 1
+    first = int(allow.min()) - 1
+    size = int(allow.max()) - first + 2
     if size > MAX_TABLE:
         return None
     table = np.zeros(size, np.bool_)
-    table[allow - low] = True
-    return low, table
+    table[allow - first] = True
+    if first < GONE:
+        table[GONE - first] = False
+    return first, table
 
 
-def _looked_up(ids: CropIds, low: int, table: Mask) -> NDArray[np.int64] | None:
+def _looked_up(ids: CropIds, first: int, table: Mask) -> NDArray[np.int64] | None:
     """The allowed rows; None where all are that are there."""
-    there, places = ids != GONE, ids - low  # asked once: rows may be removed meanwhile
-    within = (places >= 0) & (places < len(table)) & there
-    allowed = np.flatnonzero(within & table[np.where(within, places, 0)])
-    return None if len(allowed) == np.count_nonzero(there) else allowed
+    places = ids - first  # asked once: rows may be removed meanwhile
+    allowed = np.flatnonzero(table.take(places, mode="clip"))  # what is outside is at one of the ends
+    return None if len(allowed) == np.count_nonzero(places != GONE - first) else allowed

@@ -22,6 +22,10 @@ class Gallery:
         """The identity a crop belongs to; None once it is removed."""
         return self._owners.get(crop)
 
+    def owners(self, crops: CropIds) -> CropIds:
+        """The identities that crops (in order) belong to, those that are removed left out."""
+        return self._owners.get_all(crops)
+
     def crops(self, identity: int) -> tuple[int, ...]:
         """The crops of an identity, lowest id first."""
         crops = self._crops.get(identity, ())

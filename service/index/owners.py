@@ -26,6 +26,14 @@ class Owners:
         owner = NOBODY if page is None else page[crop & _MASK]
         return None if owner == NOBODY else owner
 
+    def get_all(self, crops: CropIds) -> CropIds:
+        """The owners of crops that are in order; of those that have none, none."""
+        pages = ((self._pages.get(number), start, end) for number, start, end in runs(crops >> BITS))
+        owners = [np.frombuffer(page, np.int64)[crops[start:end] & _MASK] for page, start, end in pages if page]
+        found: CropIds = np.concatenate([np.empty(0, np.int64), *owners])
+        there: CropIds = found[found != NOBODY]
+        return there
+
     def put(self, crop: int, identity: int) -> None:
         """Note whose crop it is."""
         page = self._pages.get(crop >> BITS)

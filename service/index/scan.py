@@ -18,6 +18,7 @@ from service.index.sketch import Probe
 LOW = 0xFFFF_FFFF  # a place is a block's number and a row, 32 bits each
 SMALL = 4096  # rows up to which comparing them all is faster than anything cleverer
 FEW = 16  # one row in so many allowed: so few are copied and compared
+FEW_FOR_ONE = 8  # for one query they are compared where they lie
 CROWDED = 8  # where more than one row in so many may be among a query's best, all of the part are compared for it
 FIRST = 16_384  # rows that say how good one must be
 GROWTH = 7  # how many times the rows before each round after it looks at
@@ -46,8 +47,9 @@ def scan(queries: VectorArray, seen: Sequence[View], first: int, wanted: int, th
     total = sum(view.count for view in seen)
     if total <= SMALL or wanted * CROWDED > total:
         return best_of([_compared(queries, view, number, wanted) for number, view in numbered], wanted)
-    many = [(number, view) for number, view in numbered if view.count * FEW >= len(view.ids)]
-    few = [_compared(queries, view, number, wanted) for number, view in numbered if view.count * FEW < len(view.ids)]
+    share = FEW if len(queries) > 1 else FEW_FOR_ONE
+    many = [(number, view) for number, view in numbered if view.count * share >= len(view.ids)]
+    few = [_compared(queries, view, number, wanted) for number, view in numbered if view.count * share < len(view.ids)]
     return best_of([*few, *([_sketched(queries, many, wanted, threads)] if many else [])], wanted)
 
 
@@ -68,6 +70,11 @@ def _compared(queries: VectorArray, view: View, number: int, wanted: int) -> Fou
     for start in range(0, view.count, COPIED_AT_ONCE):
         chosen = slice(start, start + COPIED_AT_ONCE)
         rows = np.arange(len(view.ids))[chosen] if view.rows is None else view.rows[chosen]
+        if view.rows is not None and len(queries) == 1:  # where they lie
+            scores = _pairs(queries, np.zeros(len(rows), np.int64), view.vectors, rows)[None]
+            there = ~np.isnan(scores)
+            found.append((np.where(there, scores, -np.inf), np.where(there, rows + (number << 32), GONE)))
+            continue
         part = (view.vectors[chosen] if view.rows is None else view.vectors[rows]).astype(np.float32, copy=False)
         scores, near = faiss.knn(queries, part, min(wanted, len(part)), faiss.METRIC_INNER_PRODUCT)
         there = near >= 0
@@ -124,9 +131,12 @@ def _hopeful(probe: Probe, part: _Part, wanted: int, bar: VectorArray | None) ->
     """The rows of a part that may be better than `bar`, (n,); without one, those that may be among the part's best."""
     scores = probe.products(part.codes, part.steps)
     if bar is None:
-        np.fmax(scores, -np.inf, out=scores)  # removed rows are NaN
-        least = len(scores) - min(wanted, len(scores))
-        edge = np.partition(scores, least, axis=0)[least]
+        there = np.flatnonzero(~np.isnan(part.steps))
+        some = scores if len(there) == len(scores) else scores[there]
+        if len(some) <= wanted:
+            edge = np.full(len(probe), -np.inf, np.float32)
+        else:
+            edge = np.partition(some, -wanted, axis=0)[-wanted]
         floor = edge - probe.in_units(2 * probe.margin)
     else:
         floor = probe.in_units(bar)

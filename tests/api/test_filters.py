@@ -202,3 +202,26 @@ def test_filters_follow_every_change_of_a_person(client: TestClient) -> None:
     client.delete("/gallery/p-1")
     client.post("/gallery", **raw(jpeg(1), identity="p-1"))
     assert listed([5, "red", "green"]) == []
+
+
+def test_a_query_by_filter_follows_every_change_though_filters_are_remembered(client: TestClient) -> None:
+    def asked(**wanted: Any) -> set[str]:
+        return set(found_by(client, filter=json.dumps(wanted)))
+
+    client.post("/gallery", **raw(jpeg(1), identity="p-1", camera="c1", attributes='{"jacket": "red"}'))
+    for _ in range(3):
+        assert (asked(camera="c1"), asked(camera="c2"), asked(**{"attributes.jacket": "red"})) == (
+            {"p-1"},
+            set(),
+            {"p-1"},
+        )
+    client.post("/gallery", **raw(jpeg(2), identity="p-2", camera="c1"))
+    assert asked(camera="c1") == {"p-1", "p-2"}
+    client.patch("/gallery/p-1", json={"attributes": {"jacket": "green"}})
+    assert asked(**{"attributes.jacket": "red"}) == set()
+    client.delete("/gallery/p-1")
+    assert asked(camera="c1") == {"p-2"}
+    client.post("/collections", json={"name": "other"})
+    client.post("/gallery", **raw(jpeg(3), identity="p-3", camera="c1", collection="other"))
+    assert asked(camera="c1") == {"p-2"}
+    assert found_by(client, filter='{"camera": "c1"}', collection="other") == ["p-3"]

@@ -53,7 +53,7 @@ def test_a_gallery_of_fewer_people_than_asked_for_is_complete_once_all_are_seen(
 
 def test_an_allow_list_is_complete_once_all_its_people_are_seen() -> None:
     allow = np.arange(CROPS + 1, 3 * CROPS + 1)
-    people, complete, searches = search(Field(crowd(), allow, allowed_identities=2), k=100)
+    people, complete, searches = search(Field(crowd(), allow), k=100)
     assert (people, complete) == ([2, 3], True)
     assert searches <= 2
 
@@ -64,7 +64,7 @@ def test_who_must_not_answer_is_neither_found_nor_waited_for() -> None:
 
 def test_one_left_out_among_the_allowed_hides_nobody_else() -> None:
     allow = np.arange(1, 2 * CROPS + 1)
-    field = Field(crowd(), allow, allowed_identities=2, without_identity=3)
+    field = Field(crowd(), allow, without_identity=3)
     assert search(field, k=100)[:2] == ([1, 2], True)
 
 

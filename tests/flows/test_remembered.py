@@ -1,4 +1,4 @@
-"""What is remembered of collections is never older than what was acknowledged."""
+"""What is remembered of the database is never older than what was acknowledged."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 from service.db.engine import Database
 from service.domain import Collection
 from service.errors import NotFound
-from service.flows.homes import Homes
+from service.flows.remembered import Remembered
 from service.flows.writer import Writer
 
 
@@ -42,8 +42,26 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
-def homes_of(ledger: Ledger) -> Homes:
-    return Homes(cast(Database, ledger), cast(Writer, ledger))
+def homes_of(ledger: Ledger) -> Remembered[Collection]:
+    return Remembered(lambda connection: None, cast(Database, ledger), cast(Writer, ledger), most=10)
+
+
+class Echo:
+    """A database that finds what it is asked for, and a writer that never writes."""
+
+    transactions = 0
+
+    def __init__(self, asked: list[Any]) -> None:
+        self._asked = asked
+
+    async def read(self, query: Callable[..., Any], wanted: Any) -> Any:
+        self._asked.append(wanted)
+        return wanted
+
+
+def remembering(asked: list[Any], most: int) -> Remembered[Any]:
+    echo = Echo(asked)
+    return Remembered(lambda connection: None, cast(Database, echo), cast(Writer, echo), most=most)
 
 
 def test_a_collection_is_read_once_until_something_is_written() -> None:
@@ -111,5 +129,31 @@ def test_those_who_ask_at_once_share_a_reading_and_who_leaves_does_not_end_it() 
         assert [(await one).match_threshold for one in others] == [0.5] * 4
         assert first.cancelled()
         assert ledger.reads == 1
+
+    asyncio.run(scene())
+
+
+def test_only_the_last_answers_are_kept() -> None:
+    asked: list[Any] = []
+    remembered = remembering(asked, most=2)
+
+    async def scene() -> None:
+        for wanted in ("a", "b", "a", "c", "b", "a"):
+            assert await remembered.find(wanted) == wanted
+        assert asked == ["a", "b", "c", "a"], "a was the oldest when c came"
+
+    asyncio.run(scene())
+
+
+def test_what_is_equal_but_not_the_same_is_asked_for_apart() -> None:
+    asked: list[Any] = []
+    remembered = remembering(asked, most=10)
+
+    async def scene() -> None:
+        for wanted in (True, 1, 1.0, "1", (1,), (True,)):
+            for _ in range(2):
+                found = await remembered.find(wanted)
+                assert (type(found), found) == (type(wanted), wanted)
+        assert len(asked) == 6
 
     asyncio.run(scene())
