@@ -28,6 +28,7 @@ from service.embedding.manifest import read_manifest
 
 DEFAULT_MODEL: Path = Settings.model_fields["model_dir"].default
 CROPS_EACH = 8  # of a person
+CAMERAS = 16  # camera-0, camera-1 …: each saw as much as any other
 SPREAD = 0.7  # of a person's vectors: two of them have a cosine of about 0.67
 AT_ONCE = 10_000  # rows of one transaction
 
@@ -100,7 +101,7 @@ def _add(connection: Connection, home: int, model: int, names: list[str], found:
     first = (connection.execute(select(func.max(crops.c.id))).scalar() or 0) + 1
     rows = [
         {"id": crop, "identity_id": ids[name], "picture_sha256": "0" * 64, "media_type": "image/jpeg",
-         "camera": f"camera-{crop % 16}", "width": 64, "height": 128, "sharpness": 0.5, "created_at": now}
+         "camera": f"camera-{crop % CAMERAS}", "width": 64, "height": 128, "sharpness": 0.5, "created_at": now}
         for crop, name in enumerate(names, start=first)
     ]  # fmt: skip
     connection.execute(insert(crops), rows)

@@ -21,7 +21,16 @@ from benchmarks.filling import fill, made_vectors
 from benchmarks.generator import name_of_generator
 from benchmarks.machine import ROOT, WORK, anonymous_bytes, resident_bytes
 from benchmarks.raw import MODEL_DIR, measure_alone
-from benchmarks.serving import Plan, Service, crops_in, measure_k, measure_latency, measure_service, prepare_requests
+from benchmarks.serving import (
+    Plan,
+    Service,
+    crops_in,
+    measure_filters,
+    measure_k,
+    measure_latency,
+    measure_service,
+    prepare_requests,
+)
 from service.embedding.manifest import read_manifest
 from tests.server import free_port
 
@@ -106,6 +115,8 @@ def measure_whole(crops: int, folder: Path, scope: Scope, say: Any) -> dict[str,
         if scope.ks:
             found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds)
         if scope.load:
+            say(f"{crops:,} crops: filters")
+            found["filters"] = measure_filters(service, folder, seconds=plan.seconds, repeats=plan.repeats)
             say(f"{crops:,} crops: load")
             with naive(folder / "vectors.npy") as port:
                 found["load"] = measure_service(service, port, requests, plan)

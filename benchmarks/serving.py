@@ -1,14 +1,17 @@
 """The service under load, as a user would run it, and what it says of its own stages meanwhile."""
 
+import json
 import re
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2 as httpx
 
+from benchmarks.filling import CAMERAS
 from benchmarks.generator import Run, in_turn, run_clients
 from benchmarks.machine import cpu_seconds
 from benchmarks.pictures import KINDS, make_pictures, query_requests, write_requests
@@ -18,6 +21,7 @@ START_PATIENCE_S = 900.0
 POLL_S = 0.01
 WARM_UP_S, WARM_UP_CLIENTS = 1.0, 32
 PICTURES = 64
+FILTERED = (1, 4, 8, 15, CAMERAS)  # cameras asked for
 STAGES = ("decode", "embed", "search", "join")
 LINE = re.compile(
     r'^reappear_stage_seconds_(sum|count|bucket)\{(?:le="([^"]+)",)?stage="([^"]+)"(?:,le="([^"]+)")?\} (\S+)$'
@@ -159,6 +163,19 @@ def measure_k(service: Service, folder: Path, ks: tuple[int, ...], *, seconds: f
         requests = prepare_requests(folder / f"k-{k}", f"/query?k={k}")["raw"]
         out[str(k)] = measure_latency(service, requests, seconds=seconds, repeats=1)
     return out
+
+
+def measure_filters(service: Service, folder: Path, *, seconds: float, repeats: int) -> dict[str, dict[str, Any]]:
+    """One client who asks for some of the cameras, in turn with one who asks for all; by how many were asked for."""
+    ways = {}
+    for some in FILTERED:
+        cameras = quote(json.dumps({"camera": [f"camera-{camera}" for camera in range(some)]}))
+        path = "/query?k=10" + (f"&filter={cameras}" if some < CAMERAS else "")
+        requests = prepare_requests(folder / f"cameras-{some}", path)["raw"]
+        ways[str(some)] = partial(run_clients, service.port, requests, clients=1, seconds=seconds)
+    for ask in ways.values():
+        ask()
+    return in_turn(ways, repeats)
 
 
 def crops_in(url: str, collection: str = "default") -> int:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.bounds import OWN, RAW, allowed_per_s, alone_p50_ms
+from benchmarks.filling import CAMERAS
 from benchmarks.serving import STAGES
 
 NOTHING = "Not measured in this run."
@@ -151,6 +152,23 @@ def stage_table(galleries: dict[str, Any]) -> str:
 
 def _whole(run: dict[str, Any]) -> str:
     return "" if run["refused"] else spread(run["p50_ms"])
+
+
+def filter_table(galleries: dict[str, Any]) -> str:
+    """What it costs to ask for some cameras only."""
+    return table(
+        ("crops", "cameras", "answers/s", "p50, ms", "p99, ms", "p50 over that of all cameras"),
+        [
+            (count(crops), f"{cameras} of {CAMERAS}", spread(one["answered_per_s"], 0), spread(one["p50_ms"], 2),
+             spread(one["p99_ms"], 1), f"{one['p50_ms']['median'] / filters[str(CAMERAS)]['p50_ms']['median']:.2f}")
+            for crops, found in by_size(galleries)
+            if (filters := found.get("filters"))
+            for cameras, one in filters.items()
+        ],
+    ) + (
+        f"\n\nOne client, crops spread evenly over {CAMERAS} cameras, runs in turn. Whom a filter allows is read "
+        "from the database and remembered until the next transaction; the audit log makes one every half second."
+    )  # fmt: skip
 
 
 def enrolment_table(galleries: dict[str, Any]) -> str:

@@ -41,6 +41,7 @@ def gallery(crops: int, *, rate: float = 600.0, p50_ms: float = 4.0) -> dict[str
         "first_start_s": 2.0, "restart": {"stop_s": figure(0.2), "ready_s": figure(crops / 40_000)},
         "memory": {"ready": memory, "after_load": memory}, "latency": run(200.0, p50_ms),
         "by_k": {str(k): run(100.0, 5.0) for k in (1, 10, 100)},
+        "filters": {cameras: run(100.0, 5.0) for cameras in ("1", "16")},
         "load": {
             who: {
                 kind: {clients: run(rate, 20.0) for clients in ("1", "8", "32", "128")} for kind in ("raw", "multipart")
