@@ -167,7 +167,7 @@ def filter_table(galleries: dict[str, Any]) -> str:
         ],
     ) + (
         f"\n\nOne client, crops spread evenly over {CAMERAS} cameras, runs in turn. Whom a filter allows is read "
-        "from the database and remembered until the next transaction; the audit log makes one every half second."
+        "from the database once, and remembered until something is written."
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from models.data.images import Images, load
 from models.data.sample import Sample
 from models.data.sampler import IdentitySampler
 from models.errors import Refused
-from service.images.preprocess import resize
+from service.images.preprocess import needed, resize
 
 AUGMENT = 3  # a stream of random numbers of its own beside those of the sampler
 AHEAD = 4  # batches that each worker process prepares
@@ -69,7 +69,7 @@ class DiskBatches(Dataset[tuple[Tensor, Tensor]]):
         augmentation = self.augmentation_at(step)
         images = np.empty((self.sampler.people * self.sampler.pictures, self.height, self.width, 3), np.uint8)
         for image, index in zip(images, self.sampler.batch(step), strict=True):
-            picture = load(self.samples[index].path, (self.height, self.width))
+            picture = load(self.samples[index].path, needed(self.height, self.width))
             image[:] = augment(resize(picture, self.height, self.width), augmentation, rng)
         labels = np.repeat(np.array(self.sampler.labels(step), np.int64), self.sampler.pictures)
         return torch.from_numpy(images), torch.from_numpy(labels)

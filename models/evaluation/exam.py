@@ -1,7 +1,7 @@
 """What a model is judged by: pictures of a folder, or synthetic people of a style, as queries and gallery. No torch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from models.evaluation.evaluate import IDENTITIES, draw_unseen
 from models.evaluation.metrics import JUNK, Ints
 from models.people.style import STYLES, Style
 from service.images.decode import WHOLE, Size
+from service.images.preprocess import needed
 
 PEOPLE = "people:"  # before the name of a style, in place of a folder
 
@@ -32,6 +33,10 @@ class Files:
 
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
         return load(self.samples[index].path, self.least)
+
+    def shrunk(self, height: int, width: int) -> "Files":
+        """The same, as large as a network of that input needs them."""
+        return replace(self, least=needed(height, width))
 
 
 @dataclass(frozen=True, slots=True)

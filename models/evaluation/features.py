@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -72,7 +72,7 @@ def extract(model: Model, images: Images, *, flip: bool = False, batch: int = BA
 def read(height: int, width: int, images: Images, batch: int, workers: int) -> Iterator[NDArray[np.uint8]]:
     """Batches of pictures in one size, uint8 (n, height, width, 3). Raises Refused for one that cannot be read."""
     if isinstance(images, Files):
-        images = replace(images, least=(height, width))
+        images = images.shrunk(height, width)
     return stream(Blocks(images, height, width, batch), workers)
 
 

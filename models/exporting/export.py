@@ -187,6 +187,8 @@ def choose_images(exam: Exam | None, count: int, network: Extractor) -> NDArray[
         people = draw_pictures(UNSEEN_SEED, count, 1, 1, STREET)
         return prepare([one.image for one in people], size)
     images = Files(exam.train) if exam.train else exam.images
+    if isinstance(images, Files):
+        images = images.shrunk(*size)
     places = np.linspace(0, len(images), count, endpoint=False).astype(int)
     return prepare([images[int(place)] for place in places], size)
 

@@ -25,7 +25,7 @@ from models.people.batches import Batches, Shape
 from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
 from models.people.style import HELD_OUT, STREET, Style
 from models.training.flags import PEOPLE, Flags
-from service.images.preprocess import resize
+from service.images.preprocess import needed, resize
 
 VALIDATION_SEED = 500_000
 SEEN_PICTURES = 6  # of each training identity that the training score is made of
@@ -203,7 +203,8 @@ def choose(flags: Flags, identities: list[int]) -> list[int]:
 def load_all(flags: Flags, samples: list[Sample], name: str) -> list[Picture]:
     """Decoded pictures in the network's size, one for samples that are the same."""
     bar = tqdm(dict.fromkeys(samples), desc=f"reading pictures to judge by, {name}", disable=None)
-    shown = {one: Picture(resize(load(one.path), flags.height, flags.width), one.identity, one.camera) for one in bar}
+    size = flags.height, flags.width
+    shown = {one: Picture(resize(load(one.path, needed(*size)), *size), one.identity, one.camera) for one in bar}
     return [shown[one] for one in samples]
 
 

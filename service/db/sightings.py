@@ -17,6 +17,7 @@ from service.db.tables import collections, crops, identities, outbox, vectors
 from service.domain import Condition, Crop, CropIds, Quality, Sighting, VectorArray
 from service.errors import NotFound
 
+JSON_AT_ONCE = 1000  # crops of one row of JSON, each with all attributes of its identity; SQLite takes 10⁹ bytes
 IN_AT_ONCE = 10_000  # parameters of one IN list; PostgreSQL takes 65,535, SQLite 32,766
 
 
@@ -77,21 +78,28 @@ _JOINED = (
 )  # fmt: skip
 # one row, and one statement however many are asked for: SQLite's driver stops other threads for each row that it reads
 _JOINED_AS_JSON = (
-    select(func.json_group_array(func.json_array(*_SHOWN[:4], func.json(identities.c.attributes), *_SHOWN[5:])))
+    select(
+        func.json_group_array(
+            func.json_array(*(func.json(one) if one is identities.c.attributes else one for one in _SHOWN))
+        )
+    )
     .join_from(crops, identities)
     .where(crops.c.id.in_(select(func.json_each(bindparam("ids")).table_valued("value").c.value)))
 )
 
 
 def join_crops(connection: Connection, crop_ids: Sequence[int]) -> dict[int, Joined]:
-    """Crops with their identities, by crop id; those that are gone are missing. One statement up to 10,000 crops."""
-    if connection.dialect.name == "sqlite":
-        found = connection.execute(_JOINED_AS_JSON, {"ids": orjson.dumps(crop_ids).decode()}).scalar_one()
-        return {row[0]: _joined(*row) for row in orjson.loads(found)}
+    """Crops with their identities, by crop id; those that are gone are missing. One statement up to 1,000 crops."""
     joined: dict[int, Joined] = {}
-    for start in range(0, len(crop_ids), IN_AT_ONCE):
-        rows = connection.execute(_JOINED, {"ids": crop_ids[start : start + IN_AT_ONCE]}).all()
-        joined.update({row[0]: Joined(*row) for row in rows})
+    as_json = connection.dialect.name == "sqlite"
+    at_once = JSON_AT_ONCE if as_json else IN_AT_ONCE
+    for start in range(0, len(crop_ids), at_once):
+        part = crop_ids[start : start + at_once]
+        if as_json:
+            found = connection.execute(_JOINED_AS_JSON, {"ids": orjson.dumps(part).decode()}).scalar_one()
+            joined.update({row[0]: _joined(*row) for row in orjson.loads(found)})
+        else:
+            joined.update({row[0]: Joined(*row) for row in connection.execute(_JOINED, {"ids": part})})
     return joined
 
 

@@ -95,7 +95,7 @@ class Audit:
             if weight >= WEIGHT_AT_ONCE:
                 break
         try:
-            await self._writer.write(_adding(taken))
+            await self._writer.write(_adding(taken), aside=True)
             del self._waiting[: len(taken)]
             self._weight -= weight
         finally:

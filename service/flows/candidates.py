@@ -35,7 +35,7 @@ class Field:
         """How many identities may answer, at most: never fewer than there are."""
         if self.allow is None:
             return self.gallery.identities - self._silent
-        return len(np.unique(self.gallery.owners(self.allow)))
+        return len(self.gallery.owners(self.allow))
 
     @property
     def _silent(self) -> int:
@@ -65,11 +65,14 @@ def find_candidates(field: Field, vector: VectorArray, *, k: int, hits: int) -> 
     gallery = field.gallery
     left_out = 0 if field.without_identity is None else len(gallery.crops(field.without_identity))
     fetch = min(max(FIRST_FETCH, CROPS_PER_IDENTITY * k) + left_out, MAX_FETCH)
+    everybody: int | None = None  # takes long to count where there is an allow-list, and is hardly ever needed
     while True:
         (similarities,), (ids,) = yield Search(gallery.vectors, vector[None], fetch, field.allow)
         groups = order(group(hits_of(similarities, ids), field.owner))
         exhausted = bool((ids < 0).any())
-        complete = exhausted or len(groups) >= k or len(groups) >= field.identities
+        if not exhausted and len(groups) < k and everybody is None:
+            everybody = field.identities
+        complete = exhausted or len(groups) >= (k if everybody is None else min(k, everybody))
         if complete or fetch >= MAX_FETCH:
             break
         fetch = min(fetch * 4, MAX_FETCH)

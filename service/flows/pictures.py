@@ -11,8 +11,8 @@ from service.domain import Box, ImageArray, Quality
 from service.embedding.batcher import Lane
 from service.errors import BadPicture
 from service.images.decode import WHOLE, PictureLimits, Size, cut, decode_near, encode_lossless, jpeg_pixels, sniff
-from service.images.preprocess import resize
-from service.images.quality import SHARPNESS_HEIGHT, judge
+from service.images.preprocess import needed, resize
+from service.images.quality import judge
 
 SMALL_BYTES, SMALL_PIXELS = 64 << 10, 512 << 10
 AT_ONCE = 8  # pictures that a thread opens before others have their turn; a hop for each costs more than it gives
@@ -58,7 +58,7 @@ class PictureReader:
         """`network` is the size of the images that the network takes."""
         self._limits = limits
         self._network = network
-        self._least = max(network[0], SHARPNESS_HEIGHT), network[1]
+        self._least = needed(*network)
         self._threads = threads
         self._lanes = {lane: ThreadPoolExecutor(threads, thread_name_prefix=f"decode-{lane.name}") for lane in Lane}
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.db.people import find_identity
-from service.db.sightings import Joined, find_vector, vectors_of
+from service.db.sightings import Joined, allowed_crops, find_vector, vectors_of
 from service.domain import Collection, Condition, Quality, Thresholds, VectorArray
 from service.embedding.batcher import Lane
 from service.errors import BadInput
@@ -21,6 +21,7 @@ from service.matching.grouping import Group, Hit, order
 from service.matching.pooling import pool, unit
 from service.telemetry import Stopwatch
 
+MOST_VALUES = 64  # of a filter that is remembered; the text of a larger one would take memory and time
 TRIES = 3  # searches again where a crop was removed between search and join
 
 
@@ -161,7 +162,10 @@ async def _field(parts: Parts, collection: Collection, request: Query, sought: S
     allow = None
     if request.conditions or request.exclude_cameras:
         with watch.stage("filter"):
-            allow = await parts.allowed.find(collection.id, tuple(request.conditions), tuple(request.exclude_cameras))
+            wanted = collection.id, tuple(request.conditions), tuple(request.exclude_cameras)
+            values = sum(len(one.values) for one in request.conditions) + len(request.exclude_cameras)
+            small = values <= MOST_VALUES
+            allow = await (parts.allowed.find(*wanted) if small else parts.database.read(allowed_crops, *wanted))
     gallery = parts.galleries.of(collection.id)
     return Field(gallery, allow, sought.without_crop, sought.without_identity)
 

@@ -11,9 +11,9 @@ Value = TypeVar("Value")
 
 
 class Remembered(Generic[Value]):
-    """Remembers what a query found until the next transaction. Every write goes through the one writer, which counts
-    its transactions before it acknowledges them: so what is remembered, or being read, is never older than what was
-    acknowledged.
+    """Remembers what a query found until the next transaction that may change it. Every write goes through the one
+    writer, which counts its transactions before it acknowledges them: so what is remembered, or being read, is never
+    older than what was acknowledged.
 
     Used from the event loop only.
     """
@@ -45,5 +45,6 @@ class Remembered(Generic[Value]):
         try:
             return await self._database.read(self._query, *wanted)
         except BaseException:
-            readings.pop(key, None)  # only what there is is remembered
+            if readings.get(key) is asyncio.current_task():
+                del readings[key]  # only what there is is remembered
             raise

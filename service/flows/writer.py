@@ -22,6 +22,12 @@ Job = Callable[[Connection, ChangeLog], Value]
 
 
 @dataclass(frozen=True, slots=True)
+class _Task(Generic[Value]):
+    job: Job[Value]
+    aside: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Written(Generic[Value]):
     """What a job returned, and the generation that holds its changes."""
 
@@ -47,17 +53,18 @@ class Writer:
         self._fail_point = fail_point
         self._between = between
         self._behind = False
-        self.transactions = 0  # ended, one way or another
-        self.batcher: Batcher[Job[Any], Written[Any]] = Batcher(
+        self.transactions = 0  # ended, one way or another, but for those that were all aside
+        self.batcher: Batcher[_Task[Any], Written[Any]] = Batcher(
             "write", self._commit, max_batch=max_batch, max_waiting=max_waiting, observe=observe
         )
 
-    async def write(self, job: Job[Value]) -> Written[Value]:
+    async def write(self, job: Job[Value], *, aside: bool = False) -> Written[Value]:
         """Run `job(connection, changes)` in a transaction and wait until its changes are committed and searchable.
+        `aside` are jobs that change nothing that is remembered (`Remembered`).
 
         Raises what the job raised, DatabaseDown where nothing was kept, OutcomeUnknown where it may have been.
         """
-        (written,) = await self.batcher.submit([job])
+        (written,) = await self.batcher.submit([_Task(job, aside)])
         return written
 
     async def catch_up(self) -> None:
@@ -65,7 +72,7 @@ class Writer:
         if self._behind:
             await self.write(lambda connection, changes: None)
 
-    def _commit(self, jobs: list[Job[Any]]) -> list[Written[Any] | Exception]:
+    def _commit(self, tasks: list[_Task[Any]]) -> list[Written[Any] | Exception]:
         if self._behind:
             self._follow()
         outcomes: list[tuple[Any, int] | Exception] = []
@@ -73,8 +80,8 @@ class Writer:
         try:
             with self._database.begin() as connection:
                 noted = ChangeLog()
-                for job in jobs:
-                    outcomes.append(_run(job, connection, noted))
+                for task in tasks:
+                    outcomes.append(_run(task.job, connection, noted))
                 changes = record(connection, noted.noted)
                 self._fail_point("before-commit")
                 committing = True
@@ -89,7 +96,7 @@ class Writer:
             self._behind = True
             raise OutcomeUnknown("the commit failed; look whether it was kept, and in the log") from error
         finally:
-            self.transactions += 1
+            self.transactions += not all(task.aside for task in tasks)
         self._fail_point("after-commit-before-index")
         self._index(changes)
         self._between()
@@ -117,6 +124,7 @@ class Writer:
             missed = changes_after(connection, self._galleries.generation, self._model)
         log.warning("catching up with the database", extra={"changes": len(missed)})
         self._galleries.apply(missed)
+        self.transactions += 1  # before others need not catch up any more
         self._behind = False
 
 

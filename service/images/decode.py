@@ -63,8 +63,9 @@ def decode(picture: bytes, limits: PictureLimits) -> ImageArray:
 
 
 def decode_near(picture: bytes, limits: PictureLimits, least: Size) -> tuple[ImageArray, Size]:
-    """As `decode`, and the size of the whole picture. A JPEG twice as large as `least` or more comes at a half, a
-    quarter, … of its size, not smaller than `least`: the decoder leaves out what would be averaged away afterwards.
+    """As `decode`, and the size of the whole picture. A JPEG that is about twice as large as `least`, or more, comes at
+    so many eighths of its size, a half at most, that it is not smaller than `least`: the decoder leaves out what would
+    be averaged away afterwards.
     """
     if len(picture) > limits.max_bytes:
         raise PictureTooLarge(f"the picture has {len(picture):,} bytes; at most {limits.max_bytes:,} are allowed")
@@ -118,10 +119,8 @@ def _decode_jpeg(picture: bytes, limits: PictureLimits, least: Size) -> tuple[Im
     if turned or colorspace not in ("YCbCr", "RGB", "Gray"):  # CMYK and YCCK need Pillow's conversion
         image = _decode_with_pillow(picture, limits)
         return image, image.shape[:2]
-    return simplejpeg.decode_jpeg(picture, "RGB", min_height=least[0], min_width=least[1], min_factor=2), (
-        height,
-        width,
-    )
+    image = simplejpeg.decode_jpeg(picture, "RGB", min_height=least[0], min_width=least[1], min_factor=2)
+    return image, (height, width)
 
 
 def _decode_with_pillow(picture: bytes, limits: PictureLimits) -> ImageArray:

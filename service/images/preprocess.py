@@ -6,6 +6,13 @@ from PIL import Image
 from PIL.Image import Resampling
 
 from service.domain import ImageArray
+from service.images.decode import Size
+from service.images.quality import SHARPNESS_HEIGHT
+
+
+def needed(height: int, width: int) -> Size:
+    """How large a picture must be decoded, for a network of that input and for its sharpness."""
+    return max(height, SHARPNESS_HEIGHT), width
 
 
 def resize(image: ImageArray, height: int, width: int) -> ImageArray:

@@ -19,7 +19,7 @@ from service.index.sketch import Sketch
 GONE = -1
 COPIED_AT_ONCE = 4096  # rows: a few MB, so that no copy holds the interpreter for longer than a few ms
 TABLE = 64  # one row in so many allowed: from here on a table is faster
-MAX_TABLE = 1 << 26  # ids between the lowest and the highest allowed, at one byte each
+TABLE_BYTES = 8  # of a table, at one for each id between the lowest and the highest, for a row at most
 
 Rows = NDArray[np.floating[Any]]  # (n, dim) float32 or float16
 Mask = NDArray[np.bool_]  # (n,)
@@ -151,11 +151,11 @@ def _table(allow: CropIds, rows: int) -> tuple[int, Mask] | None:
         return None
     first = int(allow.min()) - 1
     size = int(allow.max()) - first + 2
-    if size > MAX_TABLE:
+    if size > TABLE_BYTES * rows:
         return None
     table = np.zeros(size, np.bool_)
     table[allow - first] = True
-    if first < GONE:
+    if first < GONE < first + size:
         table[GONE - first] = False
     return first, table
 

@@ -22,8 +22,8 @@ class Gallery:
         """The identity a crop belongs to; None once it is removed."""
         return self._owners.get(crop)
 
-    def owners(self, crops: CropIds) -> CropIds:
-        """The identities that crops (in order) belong to, those that are removed left out."""
+    def owners(self, crops: CropIds) -> set[int]:
+        """The identities that crops belong to."""
         return self._owners.get_all(crops)
 
     def crops(self, identity: int) -> tuple[int, ...]:

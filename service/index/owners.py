@@ -26,13 +26,9 @@ class Owners:
         owner = NOBODY if page is None else page[crop & _MASK]
         return None if owner == NOBODY else owner
 
-    def get_all(self, crops: CropIds) -> CropIds:
-        """The owners of crops that are in order; of those that have none, none."""
-        pages = ((self._pages.get(number), start, end) for number, start, end in runs(crops >> BITS))
-        owners = [np.frombuffer(page, np.int64)[crops[start:end] & _MASK] for page, start, end in pages if page]
-        found: CropIds = np.concatenate([np.empty(0, np.int64), *owners])
-        there: CropIds = found[found != NOBODY]
-        return there
+    def get_all(self, crops: CropIds) -> set[int]:
+        """Who owns the crops, as far as somebody does."""
+        return {owner for crop in crops.tolist() if (owner := self.get(crop)) is not None}
 
     def put(self, crop: int, identity: int) -> None:
         """Note whose crop it is."""

@@ -1,14 +1,20 @@
 """`filter` and `exclude_camera`: who is left, before the best are chosen."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from service.app import create_app
+from service.config import Settings
+from service.db.sightings import allowed_crops
+from service.domain import CropIds
 from tests.api.conftest import running
 from tests.api.sending import base64_of, raw
+from tests.conftest import wait_until_ready
 from tests.pictures import jpeg
 
 PEOPLE: dict[str, dict[str, Any]] = {
@@ -225,3 +231,38 @@ def test_a_query_by_filter_follows_every_change_though_filters_are_remembered(cl
     client.post("/gallery", **raw(jpeg(3), identity="p-3", camera="c1", collection="other"))
     assert asked(camera="c1") == {"p-2"}
     assert found_by(client, filter='{"camera": "c1"}', collection="other") == ["p-3"]
+
+
+def wait_for_entries(client: TestClient, action: str, count: int) -> None:
+    """Reads are written down together, twice a second."""
+    deadline = time.monotonic() + 30
+    while [one["action"] for one in client.get("/audit").json()["entries"]].count(action) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_filter_is_read_once_though_its_queries_go_to_the_audit_log(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    read: list[int] = []
+
+    def counted(*arguments: Any) -> CropIds:
+        read.append(1)
+        return allowed_crops(*arguments)
+
+    monkeypatch.setattr("service.start.allowed_crops", counted)
+    monkeypatch.setattr("service.flows.query.allowed_crops", counted)
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        wait_until_ready(client)
+        client.post("/gallery", **raw(jpeg(1), identity="p-1", camera="c1"))
+        for asked in range(1, 4):
+            assert found_by(client, filter='{"camera": "c1"}') == ["p-1"]
+            wait_for_entries(client, "query", asked)
+        assert len(read) == 1
+        client.post("/gallery", **raw(jpeg(2), identity="p-2", camera="c2"))
+        assert found_by(client, filter='{"camera": "c1"}') == ["p-1"]
+        assert len(read) == 2
+        many = json.dumps({"camera": ["c1", *(f"d{number}" for number in range(64))]})
+        for _ in range(2):
+            assert found_by(client, filter=many) == ["p-1"]
+        assert len(read) == 4, "one so large is not remembered"

@@ -157,3 +157,30 @@ def test_what_is_equal_but_not_the_same_is_asked_for_apart() -> None:
         assert len(asked) == 6
 
     asyncio.run(scene())
+
+
+def test_an_evicted_reading_that_fails_leaves_the_newer_one_of_the_same_alone() -> None:
+    asked: list[Any] = []
+    remembered = remembering(asked, most=1)
+    fails = asyncio.Event()
+
+    async def read(query: Callable[..., Any], wanted: Any) -> Any:
+        asked.append(wanted)
+        if len(asked) == 1:
+            await fails.wait()
+            raise NotFound("not there any more")
+        return wanted
+
+    remembered._database.read = read  # type: ignore[method-assign]
+
+    async def scene() -> None:
+        slow = asyncio.create_task(remembered.find("a"))
+        await until(lambda: asked == ["a"])
+        assert [await remembered.find("b"), await remembered.find("a")] == ["b", "a"]
+        fails.set()
+        with pytest.raises(NotFound):
+            await slow
+        assert await remembered.find("a") == "a"
+        assert asked == ["a", "b", "a"]
+
+    asyncio.run(scene())

@@ -168,7 +168,7 @@ def test_owners_are_what_a_dict_of_them_would_say() -> None:
             assert owners.get(crop) == known.get(crop)
             assert (crop in owners) == (crop in known)
         asked = np.unique([*crops.tolist(), *list(known)[:50]])
-        assert owners.get_all(asked).tolist() == [known[crop] for crop in asked.tolist() if crop in known]
+        assert owners.get_all(asked) == {known[crop] for crop in asked.tolist() if crop in known}
     for crop in list(known):
         owners.pop(crop)
     assert owners._pages == {}
