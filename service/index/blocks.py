@@ -36,6 +36,7 @@ class Block:
     live: int = 0
     serial: int = field(default_factory=itertools.count().__next__)
     changed: int = 0  # how often
+    closed: bool = False  # before it is full
     _order: tuple[int, NDArray[np.int32], CropIds] | None = field(default=None)
 
     @classmethod
@@ -45,8 +46,8 @@ class Block:
 
     @property
     def full(self) -> bool:
-        """Whether no row is free."""
-        return self.count == len(self.ids)
+        """Whether it takes no more rows."""
+        return self.closed or self.count == len(self.ids)
 
     @property
     def bytes(self) -> int:

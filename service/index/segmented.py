@@ -25,6 +25,7 @@ from service.index.segments import Packing, Segment, Stopped, build_segment, pac
 log = logging.getLogger(__name__)
 
 BLOCK_ROWS = 65_536
+WASTED, FEWEST_WASTED = 4, 64  # one row in so many: of the block that takes rows, and of what it holds when full
 SEGMENT_ROWS = 16 * BLOCK_ROWS  # most under one accelerator: what is copied to build it anew fits a few GB
 
 
@@ -202,7 +203,10 @@ class SegmentedIndex:
     def _next_work(self) -> Callable[[], None] | None:
         state = self._state
         small = [block for block in state.closed if block.live * 2 < self._block_rows]
-        if len(small) > 1 or any(block.live * 2 < block.count for block in small):
+        hollow = any(block.live * 2 < block.count for block in small)
+        if state.loose and state.loose[-1] not in state.closed and self._is_wasteful(state.loose[-1]):
+            small, hollow = [*small, state.loose[-1]], True
+        if len(small) > 1 or hollow:
             return lambda: self._compact(small)
         if self._kind.build is None:
             return None
@@ -212,8 +216,14 @@ class SegmentedIndex:
             live = sum(block.live for block in chosen) + sum(segment.live for segment in absorbed)
             if live >= self._kind.least:
                 return lambda: self._seal(chosen, absorbed)
-        hollow = next((segment for segment in state.segments if segment.removed * 4 > len(segment.places)), None)
-        return None if hollow is None else lambda: self._seal((), (hollow,))
+        worn = next((segment for segment in state.segments if segment.removed * 4 > len(segment.places)), None)
+        return None if worn is None else lambda: self._seal((), (worn,))
+
+    def _is_wasteful(self, block: Block) -> bool:
+        """Whether so much of the block that takes rows was removed again that it is not left to become full: where
+        people come and go, its memory would grow all the while."""
+        removed = block.count - block.live
+        return removed * WASTED > block.count and removed * FEWEST_WASTED > self._block_rows
 
     def _absorbed(self, segments: Sequence[Segment], size: int) -> tuple[Segment, ...]:
         """Segments no larger than what joins them: so a row is built into few accelerators, and those stay few."""
@@ -226,6 +236,9 @@ class SegmentedIndex:
         return tuple(taken)
 
     def _compact(self, blocks: Sequence[Block]) -> None:
+        with self._writing:
+            for block in blocks:
+                block.closed = True  # the next row goes into another
         packing = self._packed(blocks)
         with self._writing:
             packing.settle()

@@ -131,6 +131,25 @@ def test_small_blocks_are_packed_into_one() -> None:
     assert [block.count for block in index._state.loose] == [16, 8, 16, 16]
 
 
+def test_memory_stays_where_people_come_and_go() -> None:
+    """Also while the block that takes rows is far from full: removed rows do not wait in it until it is."""
+    index, kept, came, largest = SegmentedIndex(DIM), 3000, 60_000, 0
+    vectors = unit_vectors(came, DIM, seed=4)
+    index.add(np.arange(kept), vectors[:kept])
+    row_bytes = index.bytes / kept
+    for first in range(kept, came, 100):
+        index.add(np.arange(first, first + 100), vectors[first : first + 100])
+        if first >= 2 * kept:
+            assert index.remove(np.arange(first - kept, first - kept + 100)) == 100
+        largest = max(largest, index.bytes)
+    assert largest < 2 * 2 * kept * row_bytes, "twice those that are there"
+    there = [*range(kept), *range(came - kept, came)]
+    assert len(index) == len(there)
+    queries = vectors[[0, kept - 1, came - kept, came - 1]]
+    expected = np.array(there)[np.argmax(queries @ vectors[there].T, axis=1)]
+    assert index.search(queries, 1)[1][:, 0].tolist() == expected.tolist() == [0, kept - 1, came - kept, came - 1]
+
+
 def test_full_blocks_are_sealed_and_segments_grow_with_what_joins_them() -> None:
     index, vectors = (
         SegmentedIndex(DIM, kind_of("Flat", DIM), block_rows=16, segment_rows=64),

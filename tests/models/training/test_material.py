@@ -13,6 +13,7 @@ from models.evaluation.metrics import score
 from models.runs import load_run
 from models.training.material import gather, judge_set
 from models.training.train import train
+from service.images.decode import Size
 from tests.models.tiny import TINY, make_folder
 
 
@@ -37,9 +38,9 @@ def test_a_picture_that_is_query_and_in_the_gallery_is_read_and_described_once(
 ) -> None:
     read, described = list[Path](), list[int]()
 
-    def load_one(path: Path) -> np.ndarray:
+    def load_one(path: Path, least: Size) -> np.ndarray:
         read.append(path)
-        return load(path)
+        return load(path, least)
 
     def describe(model: Model, images: list[np.ndarray]) -> np.ndarray:
         described.append(len(images))
