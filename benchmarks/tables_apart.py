@@ -11,7 +11,8 @@ def soak_section(found: dict[str, Any] | None) -> str:
         return "Not measured yet: `make bench-soak SOAK_S=3600` takes an hour."
     head = (
         f"{found['seconds']:,.0f} s of queries, enrolments and removals with varying sizes, k and filters: "
-        f"{found['requests']:,} requests, {found['failed']} of them failed. Resident memory grows by "
+        f"{found['requests']:,} requests, {found['failed']} of them failed (version "
+        f"{found.get('machine', {}).get('commit', 'unknown')}). Resident memory grows by "
         f"{found['slope_mb_per_hour']:,.1f} MB an hour over the second half, "
         f"{found['slope_whole_mb_per_hour']:,.1f} over the whole run."
     )
