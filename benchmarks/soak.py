@@ -17,7 +17,7 @@ import httpx2 as httpx
 import numpy as np
 from PIL import Image
 
-from benchmarks.filling import fill
+from benchmarks.filling import CAMERAS, fill
 from benchmarks.machine import ROOT, describe_machine, resident_bytes
 from benchmarks.serving import Service
 from tests.pictures import encode, person
@@ -127,7 +127,7 @@ def requests(number: int, pictures: list[tuple[bytes, str]]) -> Iterator[tuple[s
         else:
             yield (
                 "POST",
-                f"/gallery?identity=soak-{number}-{enrolled}&camera=camera-{enrolled % 16}",
+                f"/gallery?identity=soak-{number}-{enrolled}&camera=camera-{enrolled % CAMERAS}",
                 raw_large(pictures, enrolled),
             )
             if enrolled >= KEPT:

@@ -76,7 +76,7 @@ _SHOWN = (
 _JOINED = (
     select(*_SHOWN).join_from(crops, identities).where(crops.c.id.in_(bindparam("ids", expanding=True)))
 )  # fmt: skip
-# one row, and one statement however many are asked for: SQLite's driver stops other threads for each row that it reads
+# one row, and the same statement for any number of crops: SQLite's driver lets other threads run after each row
 _JOINED_AS_JSON = (
     select(
         func.json_group_array(

@@ -49,10 +49,9 @@ class Field:
     def may_answer(self, crops: list[int]) -> CropIds:
         """Those of the crops that may answer."""
         ids = np.array([crop for crop in crops if crop != self.without_crop], np.int64)
-        if self.allow is None or not len(self.allow):
-            return ids if self.allow is None else ids[:0]
-        places = np.searchsorted(self.allow, ids).clip(max=len(self.allow) - 1)
-        allowed: CropIds = ids[self.allow[places] == ids]
+        if self.allow is None:
+            return ids
+        allowed: CropIds = ids[np.searchsorted(self.allow, ids) < np.searchsorted(self.allow, ids, side="right")]
         return allowed
 
 

@@ -40,6 +40,11 @@ def judge(image: ImageArray, size: Size | None = None) -> Quality:
     Sharpness is v / (v + 100) with v the variance of the Laplacian of the grey image, a focus measure
     (Pech-Pacheco et al., ICPR 2000), at 128 px height.
     """
+    height, width = size or image.shape[:2]
+    return Quality(width=width, height=height, sharpness=_sharpness(image))
+
+
+def _sharpness(image: ImageArray) -> float:
     height, width = image.shape[:2]
     picture = Image.fromarray(image).convert("L")
     if height > SHARPNESS_HEIGHT:
@@ -47,11 +52,7 @@ def judge(image: ImageArray, size: Size | None = None) -> Quality:
         picture = picture.resize((scaled_width, SHARPNESS_HEIGHT), Resampling.BILINEAR, reducing_gap=2.0)
     gray = np.asarray(picture, dtype=np.float32)
     if min(gray.shape) < 3:
-        return _quality(size or image.shape[:2], 0.0)
+        return 0.0
     center, rows, columns = gray[1:-1, 1:-1], gray[:-2, 1:-1] + gray[2:, 1:-1], gray[1:-1, :-2] + gray[1:-1, 2:]
     variance = float((rows + columns - 4.0 * center).var())
-    return _quality(size or image.shape[:2], round(variance / (variance + SHARPNESS_HALF), 4))
-
-
-def _quality(size: Size, sharpness: float) -> Quality:
-    return Quality(width=size[1], height=size[0], sharpness=sharpness)
+    return round(variance / (variance + SHARPNESS_HALF), 4)

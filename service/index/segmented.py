@@ -204,7 +204,7 @@ class SegmentedIndex:
         state = self._state
         small = [block for block in state.closed if block.live * 2 < self._block_rows]
         hollow = any(block.live * 2 < block.count for block in small)
-        if state.loose and state.loose[-1] not in state.closed and self._is_wasteful(state.loose[-1]):
+        if state.loose and not state.loose[-1].full and self._is_wasteful(state.loose[-1]):
             small, hollow = [*small, state.loose[-1]], True
         if len(small) > 1 or hollow:
             return lambda: self._compact(small)

@@ -59,8 +59,7 @@ class Echo:
         return wanted
 
 
-def remembering(asked: list[Any], most: int) -> Remembered[Any]:
-    echo = Echo(asked)
+def remembering(echo: Echo, most: int) -> Remembered[Any]:
     return Remembered(lambda connection: None, cast(Database, echo), cast(Writer, echo), most=most)
 
 
@@ -135,7 +134,7 @@ def test_those_who_ask_at_once_share_a_reading_and_who_leaves_does_not_end_it() 
 
 def test_only_the_last_answers_are_kept() -> None:
     asked: list[Any] = []
-    remembered = remembering(asked, most=2)
+    remembered = remembering(Echo(asked), most=2)
 
     async def scene() -> None:
         for wanted in ("a", "b", "a", "c", "b", "a"):
@@ -147,7 +146,7 @@ def test_only_the_last_answers_are_kept() -> None:
 
 def test_what_is_equal_but_not_the_same_is_asked_for_apart() -> None:
     asked: list[Any] = []
-    remembered = remembering(asked, most=10)
+    remembered = remembering(Echo(asked), most=10)
 
     async def scene() -> None:
         for wanted in (True, 1, 1.0, "1", (1,), (True,)):
@@ -161,17 +160,17 @@ def test_what_is_equal_but_not_the_same_is_asked_for_apart() -> None:
 
 def test_an_evicted_reading_that_fails_leaves_the_newer_one_of_the_same_alone() -> None:
     asked: list[Any] = []
-    remembered = remembering(asked, most=1)
     fails = asyncio.Event()
 
-    async def read(query: Callable[..., Any], wanted: Any) -> Any:
-        asked.append(wanted)
-        if len(asked) == 1:
-            await fails.wait()
-            raise NotFound("not there any more")
-        return wanted
+    class FailsFirst(Echo):
+        async def read(self, query: Callable[..., Any], wanted: Any) -> Any:
+            found = await super().read(query, wanted)
+            if len(asked) == 1:
+                await fails.wait()
+                raise NotFound("not there any more")
+            return found
 
-    remembered._database.read = read  # type: ignore[method-assign]
+    remembered = remembering(FailsFirst(asked), most=1)
 
     async def scene() -> None:
         slow = asyncio.create_task(remembered.find("a"))
