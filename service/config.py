@@ -87,9 +87,9 @@ class Settings(BaseSettings):
     )
     max_batch: int = Field(32, ge=1, description="Most pictures in one run of the network, and queries in one search.")
     max_waiting: int = Field(
-        64,
+        48,
         ge=1,
-        description="Queried pictures on their way before new queries get 503, two batches; enrolled ones four times.",
+        description="Queried pictures on their way before new queries get 503; enrolled ones four times as many.",
     )
     readers: int = Field(4, ge=1, description="Connections that read the database side by side.")
     idempotency_hours: float = Field(24, gt=0, le=8760, description="Hours for which an Idempotency-Key is remembered.")
