@@ -17,8 +17,6 @@ from benchmarks.machine import cpu_seconds
 from benchmarks.pictures import KINDS, make_pictures, query_requests, write_requests
 from tests.server import Server
 
-START_PATIENCE_S = 900.0
-POLL_S = 0.01
 WARM_UP_S, WARM_UP_CLIENTS = 1.0, 32
 PICTURES = 64
 FILTERED = (1, 4, 8, 15, CAMERAS)  # cameras asked for
@@ -39,7 +37,9 @@ class Plan:
 
 
 class Service(Server):
-    """`python -m service` with its defaults on a folder of its own; a large gallery may take long to load."""
+    """`python -m service` with its defaults on a folder of its own."""
+
+    patience_s = 900.0  # a large gallery may take long to load, and its last snapshot to write
 
     def __init__(self, folder: Path, **environment: str) -> None:
         super().__init__(folder / "data", f"sqlite:///{folder / 'reappear.db'}", **environment)
@@ -50,29 +50,6 @@ class Service(Server):
         self.launch("service", "--migrate")
         self.wait_until_ready()
         return time.perf_counter() - began
-
-    def wait_until_ready(self) -> None:
-        """As the tests do, with more patience. Raises AssertionError."""
-        assert self._process is not None
-        deadline = time.monotonic() + START_PATIENCE_S
-        with httpx.Client(base_url=self.url, timeout=5) as client:
-            while time.monotonic() < deadline:
-                if self._process.poll() is not None:
-                    raise AssertionError(f"the service ended with {self._process.returncode}; see {self.log}")
-                try:
-                    if client.get("/readyz").status_code == 200:
-                        return
-                except httpx.TransportError:
-                    pass
-                time.sleep(POLL_S)
-        raise AssertionError(f"the service was not ready in {START_PATIENCE_S} s; see {self.log}")
-
-    def stop(self) -> int:
-        """SIGTERM, and wait; a snapshot of a large gallery may take a while."""
-        assert self._process is not None
-        if self._process.poll() is None:
-            self._process.terminate()
-        return self._process.wait(timeout=START_PATIENCE_S)
 
 
 Stages = dict[str, dict[str, float]]

@@ -17,6 +17,8 @@ START_TIMEOUT_S = 30
 class Server:
     """`python -m service`, or with a fail point `tests.dying`, which kills itself there."""
 
+    patience_s: float = START_TIMEOUT_S  # until it is ready, and until it has ended
+
     def __init__(self, data_dir: Path, database_url: str, **environment: str) -> None:
         self.data_dir = data_dir
         self.database_url = database_url
@@ -52,17 +54,18 @@ class Server:
     def wait_until_ready(self) -> None:
         """Wait until /readyz says so."""
         assert self._process is not None
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                raise AssertionError(f"the service ended with {self._process.returncode}:\n{self.log.read_text()}")
-            try:
-                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.02)
-        raise AssertionError(f"the service was not ready in {START_TIMEOUT_S} s:\n{self.log.read_text()}")
+        deadline = time.monotonic() + self.patience_s
+        with httpx.Client(base_url=self.url, timeout=5) as client:
+            while time.monotonic() < deadline:
+                if self._process.poll() is not None:
+                    raise AssertionError(f"the service ended with {self._process.returncode}:\n{self.log.read_text()}")
+                try:
+                    if client.get("/readyz").status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                time.sleep(0.01)
+        raise AssertionError(f"the service was not ready in {self.patience_s:g} s:\n{self.log.read_text()}")
 
     @property
     def pid(self) -> int:
@@ -78,14 +81,14 @@ class Server:
     def wait_for_death(self) -> int:
         """Wait until it has died by itself; returns the signal's number, negative."""
         assert self._process is not None
-        return self._process.wait(timeout=START_TIMEOUT_S)
+        return self._process.wait(timeout=self.patience_s)
 
     def stop(self) -> int:
         """SIGTERM, and wait; returns the exit status. Does nothing where it is dead already."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout=START_TIMEOUT_S)
+        return self._process.wait(timeout=self.patience_s)
 
 
 def free_port() -> int:
