@@ -231,7 +231,8 @@ class VectorIndex(Protocol):
     def search(self, queries: VectorArray, k: int, allow: CropIds | None = None) -> tuple[VectorArray, CropIds]:
         """The k most similar of all, or of `allow`, for each of (n, dim) queries.
 
-        Returns similarities and ids, both (n, k), best first, ties by lower id; short rows end in -inf and -1.
+        Returns similarities and ids, both (n, k), best first, ties by lower id; short rows end in -inf and -1. What is
+        found out about an allow-list that cannot be written to may be kept for its next search.
         """
         ...
 

@@ -8,7 +8,9 @@ sketch.
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,7 @@ class Block:
     changed: int = 0  # how often
     closed: bool = False  # before it is full
     _order: tuple[int, NDArray[np.int32], CropIds] | None = field(default=None)
+    _views: "dict[int, tuple[ref[CropIds], int, View]]" = field(default_factory=dict)  # by the id of an allow-list
 
     @classmethod
     def of(cls, size: int, dim: int, dtype: type[np.floating[Any]]) -> "Block":
@@ -51,9 +54,10 @@ class Block:
 
     @property
     def bytes(self) -> int:
-        """Memory of the rows that are filled, their sketches and ids, and the ids in order."""
+        """Memory of the rows that are filled, their sketches and ids, the ids in order, and rows of allow-lists."""
         sorted_ids = 0 if self._order is None else self._order[1].nbytes + self._order[2].nbytes
-        return self.count * (int(self.vectors.strides[0]) + self.sketch.row_bytes + 8) + sorted_ids
+        listed = sum(view.bytes for _, _, view in list(self._views.values()))
+        return self.count * (int(self.vectors.strides[0]) + self.sketch.row_bytes + 8) + sorted_ids + listed
 
     def append(self, ids: CropIds, vectors: Rows) -> int:
         """Take as many of the rows as there is room for; returns how many."""
@@ -90,6 +94,22 @@ class Block:
         there = self.ids[rows] != GONE
         return known[there] + first, rows[there]
 
+    @property
+    def whole(self) -> "View":
+        """All rows that are filled now."""
+        return View(self.vectors[: self.count], self.ids[: self.count], self.sketch)
+
+    def seen(self, allow: CropIds) -> "View | None":
+        """What `see` was given for this very list, where nothing has changed since."""
+        allowed, changed, view = self._views.get(id(allow), (None, 0, None))
+        current = allowed is not None and allowed() is allow and changed == self.changed
+        return view if current and view is not None and len(view.ids) == self.count else None
+
+    def see(self, allow: CropIds, changed: int, view: "View") -> None:
+        """Keep what a list allows, as of so many changes, while the list is there. It must never be written to."""
+        there = [(key, known) for key, known in list(self._views.items()) if known[0]() is not None]
+        self._views = {**dict(there), id(allow): (ref(allow), changed, view)}
+
     def _sorted(self) -> tuple[int, NDArray[np.int32], CropIds]:
         """Rows by id. Removals since leave stale places, which `find` drops; only additions sort again."""
         count, cached = self.count, self._order
@@ -100,7 +120,7 @@ class Block:
         return cached
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """The rows of a block that a search may see: those filled when it began, and of them those allowed."""
 
@@ -115,6 +135,11 @@ class View:
         return len(self.ids) if self.rows is None else len(self.rows)
 
     @property
+    def bytes(self) -> int:
+        """Memory of its own."""
+        return 0 if self.rows is None else self.rows.nbytes + (self.steps.nbytes if "steps" in vars(self) else 0)
+
+    @cached_property
     def steps(self) -> VectorArray:
         """The steps of all sketches, NaN where a row must not be found."""
         steps = self.sketch.steps[: len(self.ids)]
@@ -126,17 +151,31 @@ class View:
 
 
 def views(blocks: Sequence[Block], allow: CropIds | None) -> list[View]:
-    """What a search may see of the blocks: all that is filled now, or only `allow` of it."""
-    whole = [View(block.vectors[: block.count], block.ids[: block.count], block.sketch) for block in blocks]
+    """What a search may see of the blocks: all that is filled now, or only `allow` of it. What is allowed is remembered
+    for each list that cannot be written to."""
     if allow is None:
-        return whole
+        return [block.whole for block in blocks]
+    known = [block.seen(allow) for block in blocks]
+    fresh = [block for block, view in zip(blocks, known, strict=True) if view is None]
+    looked_up = iter(_looked_up(fresh, allow) if fresh else ())
+    return [next(looked_up) if view is None else view for view in known]
+
+
+def _looked_up(blocks: Sequence[Block], allow: CropIds) -> list[View]:
+    changed, whole = [block.changed for block in blocks], [block.whole for block in blocks]
     table = _table(allow, sum(view.count for view in whole))
     if table is not None:
-        return [replace(view, rows=_looked_up(view.ids, *table)) for view in whole]
-    allow = np.unique(allow)
-    return [
-        replace(view, rows=_within(block.find(allow), len(view.ids))) for view, block in zip(whole, blocks, strict=True)
-    ]
+        found = [replace(view, rows=_by_table(view.ids, *table)) for view in whole]
+    else:
+        ordered = np.unique(allow)
+        found = [
+            replace(view, rows=_within(block.find(ordered), len(view.ids)))
+            for view, block in zip(whole, blocks, strict=True)
+        ]
+    if not allow.flags.writeable:
+        for block, as_of, view in zip(blocks, changed, found, strict=True):
+            block.see(allow, as_of, view)
+    return found
 
 
 def _within(rows: CropIds, count: int) -> CropIds:
@@ -161,7 +200,7 @@ def _table(allow: CropIds, rows: int) -> tuple[int, Mask] | None:
     return first, table
 
 
-def _looked_up(ids: CropIds, first: int, table: Mask) -> NDArray[np.int64] | None:
+def _by_table(ids: CropIds, first: int, table: Mask) -> NDArray[np.int64] | None:
     """The allowed rows; None where all are that are there."""
     places = ids - first  # asked once: rows may be removed meanwhile
     allowed = np.flatnonzero(table.take(places, mode="clip"))  # what is outside is at one of the ends

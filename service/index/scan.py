@@ -22,6 +22,7 @@ FEW_FOR_ONE = 8  # for one query they are compared where they lie
 CROWDED = 8  # where more than one row in so many may be among a query's best, all of the part are compared for it
 FIRST = 16_384  # rows that say how good one must be
 GROWTH = 7  # how many times the rows before each round after it looks at
+PIECES = 4  # to compare, from which on it is worth waking other threads
 SHARED = 131_072  # rows of a round from which on it is worth waking other threads
 PRODUCTS = 1 << 19  # at once: a few MB, which the cache holds
 
@@ -45,12 +46,15 @@ def scan(queries: VectorArray, seen: Sequence[View], first: int, wanted: int, th
     that are numbered from `first` on."""
     numbered = list(enumerate(seen, start=first))
     total = sum(view.count for view in seen)
-    if total <= SMALL or wanted * CROWDED > total:
-        return best_of([_compared(queries, view, number, wanted) for number, view in numbered], wanted)
+    all_of_it = total <= SMALL or wanted * CROWDED > total
     share = FEW if len(queries) > 1 else FEW_FOR_ONE
-    many = [(number, view) for number, view in numbered if view.count * share >= len(view.ids)]
-    few = [_compared(queries, view, number, wanted) for number, view in numbered if view.count * share < len(view.ids)]
-    return best_of([*few, *([_sketched(queries, many, wanted, threads)] if many else [])], wanted)
+    few = [(number, view) for number, view in numbered if all_of_it or view.count * share < len(view.ids)]
+    many = [(number, view) for number, view in numbered if not all_of_it and view.count * share >= len(view.ids)]
+    faiss.omp_set_num_threads(1)  # counted for each calling thread apart; threads of a pool share better
+    pieces = [(number, view, start) for number, view in few for start in range(0, view.count, COPIED_AT_ONCE)]
+    over = _side_by_side(threads).map if threads > 1 and len(pieces) >= PIECES else map
+    found = [_none(len(queries)), *over(partial(_piece, queries, wanted), pieces)]
+    return best_of([*found, *([_sketched(queries, many, wanted, threads)] if many else [])], wanted)
 
 
 def best_of(found: Sequence[Found], wanted: int) -> Found:
@@ -63,23 +67,29 @@ def best_of(found: Sequence[Found], wanted: int) -> Found:
     return np.take_along_axis(scores, keep, 1), np.take_along_axis(places, keep, 1)
 
 
+def _none(queries: int) -> Found:
+    return np.empty((queries, 0), np.float32), np.empty((queries, 0), np.int64)
+
+
 def _compared(queries: VectorArray, view: View, number: int, wanted: int) -> Found:
-    """All that a view allows, a few MB at a time, each searched while the cache has it."""
-    none = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-    found: list[Found] = [none]
-    for start in range(0, view.count, COPIED_AT_ONCE):
-        chosen = slice(start, start + COPIED_AT_ONCE)
-        rows = np.arange(len(view.ids))[chosen] if view.rows is None else view.rows[chosen]
-        if view.rows is not None and len(queries) == 1:  # where they lie
-            scores = _pairs(queries, np.zeros(len(rows), np.int64), view.vectors, rows)[None]
-            there = ~np.isnan(scores)
-            found.append((np.where(there, scores, -np.inf), np.where(there, rows + (number << 32), GONE)))
-            continue
-        part = (view.vectors[chosen] if view.rows is None else view.vectors[rows]).astype(np.float32, copy=False)
-        scores, near = faiss.knn(queries, part, min(wanted, len(part)), faiss.METRIC_INNER_PRODUCT)
-        there = near >= 0
-        found.append((np.where(there, scores, -np.inf), np.where(there, rows[near] + (number << 32), GONE)))
-    return best_of(found, wanted)
+    """All that a view allows."""
+    pieces = [(number, view, start) for start in range(0, view.count, COPIED_AT_ONCE)]
+    return best_of([_none(len(queries)), *(_piece(queries, wanted, piece) for piece in pieces)], wanted)
+
+
+def _piece(queries: VectorArray, wanted: int, piece: tuple[int, View, int]) -> Found:
+    """A few MB of what a view allows, from one of the allowed rows on, each searched while the cache has it."""
+    number, view, start = piece
+    chosen = slice(start, start + COPIED_AT_ONCE)
+    rows = np.arange(len(view.ids))[chosen] if view.rows is None else view.rows[chosen]
+    if view.rows is not None and len(queries) == 1:  # where they lie
+        scores = _pairs(queries, np.zeros(len(rows), np.int64), view.vectors, rows)[None]
+        there = ~np.isnan(scores)
+        return np.where(there, scores, -np.inf), np.where(there, rows + (number << 32), GONE)
+    part = (view.vectors[chosen] if view.rows is None else view.vectors[rows]).astype(np.float32, copy=False)
+    scores, near = faiss.knn(queries, part, min(wanted, len(part)), faiss.METRIC_INNER_PRODUCT)
+    there = near >= 0
+    return np.where(there, scores, -np.inf), np.where(there, rows[near] + (number << 32), GONE)
 
 
 def _sketched(queries: VectorArray, views: Sequence[tuple[int, View]], wanted: int, threads: int) -> Found:
@@ -89,7 +99,7 @@ def _sketched(queries: VectorArray, views: Sequence[tuple[int, View]], wanted: i
         queries, error=max(view.sketch.error for view in seen.values()),
         reach=max(view.sketch.reach for view in seen.values()),
     )  # fmt: skip
-    best: Found = np.empty((len(probe), 0), np.float32), np.empty((len(probe), 0), np.int64)
+    best = _none(len(probe))
     bar: VectorArray | None = None
     for parts in _rounds(views, max(SMALL, PRODUCTS // len(probe))):
         shared = threads > 1 and sum(len(part.steps) for part in parts) >= SHARED

@@ -120,8 +120,6 @@ class SegmentedIndex:
         """
         queries = np.ascontiguousarray(queries, np.float32)
         state = self._state
-        # counted for each calling thread apart; the few rows compared without an allow-list take one less time than two
-        faiss.omp_set_num_threads(self._threads if state.segments or allow is not None else 1)
         seen = views(state.blocks, allow)
         if any(view.rows is not None for view in seen):
             state = _State(state.blocks)
@@ -279,6 +277,7 @@ def _candidates(
     first = len(state.loose)
     found = [scan(queries, seen[:first], 0, wanted, threads)] if first else []
     for segment in state.segments:
+        faiss.omp_set_num_threads(threads)  # counted for each calling thread apart
         end = first + len(segment.blocks)
         found.append(segment.best(queries, wanted, first) or scan(queries, seen[first:end], first, wanted, threads))
         first = end

@@ -181,6 +181,7 @@ class _Changes(RuleBasedStateMachine):
         self.tolerance = tolerance
         self.next_id = 0
         self.removed: list[int] = []
+        self.kept: list[CropIds] = []  # allow-lists that are asked for again, whatever changes in between
 
     @initialize(representable=st.booleans())
     def choose_numbers(self, representable: bool) -> None:
@@ -236,7 +237,11 @@ class _Changes(RuleBasedStateMachine):
     )  # fmt: skip
     def search(self, data: st.DataObject, count: int, k: int, seed: int, known: bool) -> None:
         queries = self.vectors(count, seed, duplicates=known)
-        allow = data.draw(st.none() | self.allow_lists(), label="allow")
+        kept = st.sampled_from(self.kept) if self.kept else st.none()
+        allow = data.draw(st.none() | self.allow_lists() | kept, label="allow")
+        if allow is not None and data.draw(st.booleans(), label="keep"):
+            allow.setflags(write=False)
+            self.kept.append(allow)
         answer = self.index.search(queries, k, allow)
         check_answer(self.known, queries, k, allow, answer, tolerance=self.tolerance, exact=self.representable)
 
@@ -319,10 +324,12 @@ class _Race:
 
     def keep_searching(self, seed: int) -> None:
         rng = np.random.default_rng((10, seed))
+        even = np.arange(0, len(self.table), 2)
+        even.setflags(write=seed == 0)  # what cannot be written to may be remembered
         while not self.stop.is_set():
             added, removed = self.added, self.removed
             queries = self.table[rng.integers(added, size=int(rng.integers(1, 6)))]
-            allow = np.arange(0, len(self.table), 2) if self.allowing else None
+            allow = even if self.allowing else None
             similarities, ids = self.index.search(queries, self.LIVE * 3, allow)
             adding, removing = self.adding, self.removing
             must, may = set(range(added)) - removing, set(range(adding)) - removed

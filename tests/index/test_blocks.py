@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.index.blocks import Block, views
+from service.index.blocks import Block, View, views
 from tests.index.contract import unit_vectors
 
 
@@ -21,3 +21,41 @@ def test_an_allow_list_is_looked_up_alike_however_far_apart_ids_are(gap: int, sh
     (view,) = views([block], asked)
     found = np.arange(5000)[block.ids != -1] if view.rows is None else np.sort(view.rows)
     assert found.tolist() == expected.tolist()
+
+
+def test_a_list_that_cannot_be_written_to_is_looked_up_once_until_something_changes() -> None:
+    block = Block.of(5000, 4, np.float32)
+    block.append(np.arange(4000), unit_vectors(4000, 4, seed=1))
+    allow = np.arange(0, 4100, 2)
+    (writable,) = views([block], allow)
+    assert views([block], allow)[0] is not writable
+    allow.setflags(write=False)
+    (seen,) = views([block], allow)
+    steps = seen.steps
+    assert views([block], allow)[0] is seen
+    assert views([block], allow.copy())[0] is not seen
+
+    block.remove(np.array([10]))
+    (after_removal,) = views([block], allow)
+    assert set(rows_of(seen)) - set(rows_of(after_removal)) == {10}
+    assert np.isnan(after_removal.steps[10])
+    assert not np.isnan(steps[10])
+    block.append(np.array([4000, 4001]), unit_vectors(2, 4, seed=2))
+    (after_addition,) = views([block], allow)
+    assert set(rows_of(after_addition)) - set(rows_of(after_removal)) == {4000}
+
+
+def test_rows_of_a_list_are_kept_no_longer_than_the_list() -> None:
+    block = Block.of(5000, 4, np.float32)
+    block.append(np.arange(4000), unit_vectors(4000, 4, seed=1))
+    before = block.bytes
+    for _ in range(20):
+        allow = np.arange(0, 4000, 2)
+        allow.setflags(write=False)
+        assert views([block], allow)[0].steps is not None
+    assert before < block.bytes <= before + 2 * (2000 * 8 + 4000 * 4)
+
+
+def rows_of(view: View) -> list[int]:
+    """As plain numbers."""
+    return np.arange(view.count).tolist() if view.rows is None else view.rows.tolist()
