@@ -65,7 +65,7 @@ MAX_UNWRITTEN_READS = 300_000  # reads and the people in them together: about 30
 MIN_ADMIN_KEY_CHARS = 32
 LOAD_AGAIN_S = 2
 MOST_HOMES = 1000  # collections that are remembered
-MOST_ALLOWED = 8  # filters that are: at eight bytes a crop each, a small part of what a crop takes
+MOST_ALLOWED = 8  # filters that are: at twenty bytes a crop each, a small part of what a crop takes
 LAST_SNAPSHOT_S = 8  # after `stop_timeout_s`, before docker loses its patience at 30 s
 
 

@@ -114,7 +114,8 @@ class Courses:
             if walk.step is None:
                 walk.go(None)
         while True:
-            going = [walk for walk in walks if walk.step is not None and not self._leaves(walk.step)]
+            alone = len(walks) == 1
+            going = [walk for walk in walks if walk.step is not None and not self._leaves(walk.step, alone)]
             kind = next((kind for kind in ORDER if any(type(walk.step) is kind for walk in going)), None)
             if kind is None:
                 return [walk.end for walk in walks]
@@ -129,12 +130,12 @@ class Courses:
                 walk.spent[kind.stage] = walk.spent.get(kind.stage, 0.0) + seconds
                 walk.go(one)
 
-    def _leaves(self, step: Step) -> bool:
-        """Whether others must not wait for a step."""
+    def _leaves(self, step: Step, alone: bool) -> bool:
+        """Whether others must not wait for a step: an allow-list makes a pass of its own."""
         if self._longer is None:
             return False
         if isinstance(step, Search):
-            return step.allow is not None or step.k > LARGE
+            return (step.allow is not None and not alone) or step.k > LARGE
         return isinstance(step, Join) and len(step.crops) > LARGE
 
     def _do(self, kind: type[Step], steps: list[Any]) -> Sequence[Any]:

@@ -177,13 +177,12 @@ def test_many_rows_are_read_apart_from_those_of_others() -> None:
         assert (list(map(len, at.rows.reads)), list(map(len, slow.rows.reads))) == ([1], [1001])
 
 
-@pytest.mark.parametrize("allow", [None, np.array([3])], ids=["a large k", "an allow-list"])
-def test_a_course_that_comes_to_a_long_step_goes_on_elsewhere(allow: CropIds | None) -> None:
+def test_a_course_that_comes_to_a_long_step_goes_on_elsewhere() -> None:
     watch = Stopwatch(Telemetry())
 
     def growing() -> Course[int]:
         yield Search(cast(Any, at.index), np.zeros((1, 1), np.float32), 1)
-        yield Search(cast(Any, at.index), np.zeros((1, 1), np.float32), 1 if allow is not None else 5000, allow)
+        yield Search(cast(Any, at.index), np.zeros((1, 1), np.float32), 5000)
         return len((yield Join([1, 2])))
 
     with desk() as slow, desk() as at:
@@ -192,6 +191,19 @@ def test_a_course_that_comes_to_a_long_step_goes_on_elsewhere(allow: CropIds | N
         assert (at.batches, slow.batches) == ([1], [1])
         assert (at.rows.reads, slow.rows.reads) == ([], [[1, 2]])
     assert set(watch.timings_ms) == {"search", "join"}
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_search_with_an_allow_list_goes_on_elsewhere_where_others_would_wait_for_it(together: int) -> None:
+    def among_some() -> Course[int]:
+        yield Search(cast(Any, at.index), np.zeros((1, 1), np.float32), 1, np.array([3]))
+        return len((yield Join([1, 2])))
+
+    with desk() as slow, desk() as at:
+        at.courses._longer = slow.courses
+        assert play(at.take_together(among_some(), *[_join(7)] * (together - 1)))[0] == 2
+        assert slow.batches == ([] if together == 1 else [1])
+        assert at.rows.reads == ([[1, 2]] if together == 1 else [[7]])
 
 
 def test_a_few_crops_each_are_scored_in_one_call_and_nobody_sees_those_of_others() -> None:
