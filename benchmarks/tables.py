@@ -130,8 +130,8 @@ def load_table(galleries: dict[str, Any]) -> str:
         ("crops", "body", "clients", "answers/s", "p50, ms", "p99, ms", "refused", "cores of the generator",
          "naive, answers/s", "naive p99, ms"), rows,
     ) + (
-        "\n\nRefused are answers with 503: the service takes 48 queries at once (`REAPPEAR_MAX_WAITING`), and "
-        "clients here ask again at once. Latencies are over all answers, refusals included; answers/s are without them."
+        "\n\nRefused are answers with 503: `REAPPEAR_MAX_WAITING` says how many queries are taken at once, and clients "
+        "here ask again at once. Latencies are over all answers, refusals included; answers/s are without them."
     )  # fmt: skip
 
 

@@ -232,7 +232,8 @@ class VectorIndex(Protocol):
         """The k most similar of all, or of `allow`, for each of (n, dim) queries.
 
         Returns similarities and ids, both (n, k), best first, ties by lower id; short rows end in -inf and -1. What is
-        found out about an allow-list that cannot be written to may be kept for its next search.
+        found out about an allow-list whose flags say that it cannot be written to may be kept for its next search, so
+        nobody may change it in another way.
         """
         ...
 

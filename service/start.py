@@ -20,7 +20,7 @@ from service.db.engine import Database
 from service.db.keys import keys_in_force
 from service.db.people import find_collection
 from service.db.schema import check_revision
-from service.db.sightings import allowed_crops
+from service.db.sightings import shared_crops
 from service.domain import ApiKey, Scope, Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
@@ -221,7 +221,7 @@ def _assemble(
         stack.callback(close)
     return Parts(
         database=database, writer=writer, homes=Remembered(find_collection, database, writer, most=MOST_HOMES),
-        allowed=Remembered(allowed_crops, database, writer, most=MOST_ALLOWED), galleries=galleries, embedder=embedder,
+        allowed=Remembered(shared_crops, database, writer, most=MOST_ALLOWED), galleries=galleries, embedder=embedder,
         courses=short, long_courses=long, reader=reader,
         store=store, admission=Admission(settings.max_waiting),
         repeats=Repeats(settings.idempotency_hours, clock), clock=clock,

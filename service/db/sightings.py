@@ -128,9 +128,16 @@ def allowed_crops(
     if exclude_cameras:
         query = query.where(or_(crops.c.camera.is_(None), crops.c.camera.not_in(exclude_cameras)))
     found = connection.execute(query).scalar_one() or ""
-    allowed = np.sort(np.fromstring(found, np.int64, sep=","))
-    allowed.setflags(write=False)  # several queries may share it
-    return allowed
+    return np.sort(np.fromstring(found, np.int64, sep=","))
+
+
+def shared_crops(
+    connection: Connection, collection: int, conditions: Sequence[Condition], exclude_cameras: Sequence[str]
+) -> CropIds:
+    """`allowed_crops` for several queries, none of which can write to them."""
+    shared = allowed_crops(connection, collection, conditions, exclude_cameras)
+    shared.setflags(write=False)
+    return shared
 
 
 def list_crops(connection: Connection, identity: int, *, after: int, limit: int) -> list[Crop]:

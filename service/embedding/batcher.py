@@ -61,7 +61,7 @@ class Batcher(Generic[Item, Result]):
         self._changed = threading.Condition()
         self._stopping = False
         self._bulk_next = False
-        self._idle = 0  # threads that wait for something to do
+        self._idle = 0
         self.threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(threads)]
         for thread in self.threads:
             thread.start()
@@ -70,6 +70,11 @@ class Batcher(Generic[Item, Result]):
     def waiting(self) -> int:
         """How many items wait for a place in a batch."""
         return sum(len(lane) for lane in self._lanes.values())
+
+    @property
+    def idle(self) -> int:
+        """How many threads wait for something to do."""
+        return self._idle
 
     async def submit(self, items: Sequence[Item], lane: Lane = Lane.QUERY) -> list[Result]:
         """Wait for the results of all items, in their order. All are taken or none.

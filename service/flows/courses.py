@@ -114,8 +114,7 @@ class Courses:
             if walk.step is None:
                 walk.go(None)
         while True:
-            alone = len(walks) == 1
-            going = [walk for walk in walks if walk.step is not None and not self._leaves(walk.step, alone)]
+            going = [walk for walk in walks if walk.step is not None and not self._leaves(walk.step, len(walks))]
             kind = next((kind for kind in ORDER if any(type(walk.step) is kind for walk in going)), None)
             if kind is None:
                 return [walk.end for walk in walks]
@@ -130,12 +129,14 @@ class Courses:
                 walk.spent[kind.stage] = walk.spent.get(kind.stage, 0.0) + seconds
                 walk.go(one)
 
-    def _leaves(self, step: Step, alone: bool) -> bool:
-        """Whether others must not wait for a step: an allow-list makes a pass of its own."""
+    def _leaves(self, step: Step, together: int) -> bool:
+        """Whether others must not wait for a step. An allow-list makes a pass of its own: who has one stays only where
+        nobody else is in the batch and another thread is there for who comes next."""
         if self._longer is None:
             return False
         if isinstance(step, Search):
-            return (step.allow is not None and not alone) or step.k > LARGE
+            stays = step.allow is None or (together == 1 and self.batcher.idle > 0)
+            return step.k > LARGE or not stays
         return isinstance(step, Join) and len(step.crops) > LARGE
 
     def _do(self, kind: type[Step], steps: list[Any]) -> Sequence[Any]:

@@ -8,7 +8,6 @@ sketch.
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 from weakref import ref
 
@@ -27,7 +26,7 @@ Rows = NDArray[np.floating[Any]]  # (n, dim) float32 or float16
 Mask = NDArray[np.bool_]  # (n,)
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Block:
     """Rows up to `count` are readable; one writer fills the next."""
 
@@ -40,7 +39,7 @@ class Block:
     changed: int = 0  # how often
     closed: bool = False  # before it is full
     _order: tuple[int, NDArray[np.int32], CropIds] | None = field(default=None)
-    _views: "dict[int, tuple[ref[CropIds], int, View]]" = field(default_factory=dict)  # by the id of an allow-list
+    _lists: "dict[int, tuple[ref[CropIds], int, View]]" = field(default_factory=dict)  # by the id of an allow-list
 
     @classmethod
     def of(cls, size: int, dim: int, dtype: type[np.floating[Any]]) -> "Block":
@@ -56,7 +55,7 @@ class Block:
     def bytes(self) -> int:
         """Memory of the rows that are filled, their sketches and ids, the ids in order, and rows of allow-lists."""
         sorted_ids = 0 if self._order is None else self._order[1].nbytes + self._order[2].nbytes
-        listed = sum(view.bytes for _, _, view in list(self._views.values()))
+        listed = sum(view.bytes for _, _, view in list(self._lists.values()))
         return self.count * (int(self.vectors.strides[0]) + self.sketch.row_bytes + 8) + sorted_ids + listed
 
     def append(self, ids: CropIds, vectors: Rows) -> int:
@@ -67,7 +66,8 @@ class Block:
         self.sketch.put(self.count, self.vectors[rows])
         self.live += int((ids[:taken] != GONE).sum())
         self.changed += 1
-        self.count += taken  # last: from here on searches see the rows
+        self.count += taken  # from here on searches see the rows
+        self._lists.clear()
         return taken
 
     def remove(self, rows: CropIds) -> None:
@@ -77,6 +77,7 @@ class Block:
         self.sketch.drop(rows)
         self.live -= len(rows)
         self.changed += len(rows)
+        self._lists.clear()  # with what they say of the rows
 
     def find(self, ids: CropIds) -> CropIds:
         """The rows of those of the ids (in order, each once) that are in this block."""
@@ -99,16 +100,22 @@ class Block:
         """All rows that are filled now."""
         return View(self.vectors[: self.count], self.ids[: self.count], self.sketch)
 
-    def seen(self, allow: CropIds) -> "View | None":
-        """What `see` was given for this very list, where nothing has changed since."""
-        allowed, changed, view = self._views.get(id(allow), (None, 0, None))
-        current = allowed is not None and allowed() is allow and changed == self.changed
-        return view if current and view is not None and len(view.ids) == self.count else None
+    def recall(self, allow: CropIds) -> "View | None":
+        """What was remembered of this very list, where nothing has changed since."""
+        found = self._lists.get(id(allow))
+        return found[2] if found and found[1] == self.changed and len(found[2].ids) == self.count else None
 
-    def see(self, allow: CropIds, changed: int, view: "View") -> None:
-        """Keep what a list allows, as of so many changes, while the list is there. It must never be written to."""
-        there = [(key, known) for key, known in list(self._views.items()) if known[0]() is not None]
-        self._views = {**dict(there), id(allow): (ref(allow), changed, view)}
+    def remember(self, allow: CropIds, changed: int, view: "View") -> None:
+        """Keep what a list allows, as of so many changes, while the list is there and nothing changes. The list must
+        never change."""
+        key, block = id(allow), ref(self)  # not the block itself: it would keep itself in memory
+
+        def forget(_: "ref[CropIds]") -> None:  # before another list can have this id
+            there = block()
+            if there is not None:
+                there._lists.pop(key, None)
+
+        self._lists[key] = ref(allow, forget), changed, view
 
     def _sorted(self) -> tuple[int, NDArray[np.int32], CropIds]:
         """Rows by id. Removals since leave stale places, which `find` drops; only additions sort again."""
@@ -120,7 +127,7 @@ class Block:
         return cached
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class View:
     """The rows of a block that a search may see: those filled when it began, and of them those allowed."""
 
@@ -128,6 +135,7 @@ class View:
     ids: CropIds
     sketch: Sketch
     rows: NDArray[np.int64] | None = None  # the allowed ones; None for all
+    masked: VectorArray | None = None  # the steps, made beforehand
 
     @property
     def count(self) -> int:
@@ -137,11 +145,13 @@ class View:
     @property
     def bytes(self) -> int:
         """Memory of its own."""
-        return 0 if self.rows is None else self.rows.nbytes + (self.steps.nbytes if "steps" in vars(self) else 0)
+        return sum(own.nbytes for own in (self.rows, self.masked) if own is not None)
 
-    @cached_property
+    @property
     def steps(self) -> VectorArray:
         """The steps of all sketches, NaN where a row must not be found."""
+        if self.masked is not None:
+            return self.masked
         steps = self.sketch.steps[: len(self.ids)]
         if self.rows is None:
             return steps
@@ -155,7 +165,7 @@ def views(blocks: Sequence[Block], allow: CropIds | None) -> list[View]:
     for each list that cannot be written to."""
     if allow is None:
         return [block.whole for block in blocks]
-    known = [block.seen(allow) for block in blocks]
+    known = [block.recall(allow) for block in blocks]
     fresh = [block for block, view in zip(blocks, known, strict=True) if view is None]
     looked_up = iter(_looked_up(fresh, allow) if fresh else ())
     return [next(looked_up) if view is None else view for view in known]
@@ -172,9 +182,11 @@ def _looked_up(blocks: Sequence[Block], allow: CropIds) -> list[View]:
             replace(view, rows=_within(block.find(ordered), len(view.ids)))
             for view, block in zip(whole, blocks, strict=True)
         ]
-    if not allow.flags.writeable:
-        for block, as_of, view in zip(blocks, changed, found, strict=True):
-            block.see(allow, as_of, view)
+    if allow.flags.writeable:
+        return found
+    found = [view if view.rows is None else replace(view, masked=view.steps) for view in found]
+    for block, as_of, view in zip(blocks, changed, found, strict=True):
+        block.remember(allow, as_of, view)
     return found
 
 

@@ -22,8 +22,8 @@ FEW_FOR_ONE = 8  # for one query they are compared where they lie
 CROWDED = 8  # where more than one row in so many may be among a query's best, all of the part are compared for it
 FIRST = 16_384  # rows that say how good one must be
 GROWTH = 7  # how many times the rows before each round after it looks at
-PIECES = 4  # to compare, from which on it is worth waking other threads
-SHARED = 131_072  # rows of a round from which on it is worth waking other threads
+COMPARED = 4 * COPIED_AT_ONCE  # rows from which on it is worth waking other threads
+SHARED = 131_072  # and sketches of a round
 PRODUCTS = 1 << 19  # at once: a few MB, which the cache holds
 
 # (n, w) scores and places, in no order; -inf and GONE where there are none
@@ -51,8 +51,9 @@ def scan(queries: VectorArray, seen: Sequence[View], first: int, wanted: int, th
     few = [(number, view) for number, view in numbered if all_of_it or view.count * share < len(view.ids)]
     many = [(number, view) for number, view in numbered if not all_of_it and view.count * share >= len(view.ids)]
     faiss.omp_set_num_threads(1)  # counted for each calling thread apart; threads of a pool share better
+    compared = sum(view.count for _, view in few)
     pieces = [(number, view, start) for number, view in few for start in range(0, view.count, COPIED_AT_ONCE)]
-    over = _side_by_side(threads).map if threads > 1 and len(pieces) >= PIECES else map
+    over = _side_by_side(threads).map if threads > 1 and compared >= COMPARED else map
     found = [_none(len(queries)), *over(partial(_piece, queries, wanted), pieces)]
     return best_of([*found, *([_sketched(queries, many, wanted, threads)] if many else [])], wanted)
 

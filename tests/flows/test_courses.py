@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from time import monotonic, sleep
 from typing import Any, cast
 
 import numpy as np
@@ -193,17 +194,29 @@ def test_a_course_that_comes_to_a_long_step_goes_on_elsewhere() -> None:
     assert set(watch.timings_ms) == {"search", "join"}
 
 
-@pytest.mark.parametrize("together", [1, 2])
-def test_a_search_with_an_allow_list_goes_on_elsewhere_where_others_would_wait_for_it(together: int) -> None:
-    def among_some() -> Course[int]:
-        yield Search(cast(Any, at.index), np.zeros((1, 1), np.float32), 1, np.array([3]))
-        return len((yield Join([1, 2])))
+@pytest.mark.parametrize(("threads", "stays"), [(2, True), (1, False)])
+def test_a_lone_search_with_an_allow_list_stays_where_others_have_a_thread(threads: int, stays: bool) -> None:
+    with desk() as slow, desk(threads) as at:
+        at.courses._longer = slow.courses
+        deadline = monotonic() + PATIENCE_S
+        while at.courses.batcher.idle < threads and monotonic() < deadline:
+            sleep(0.001)
+        assert play(at.courses.take(_among_some(at))) == 2
+        assert slow.batches == ([] if stays else [1])
 
+
+def test_a_search_with_an_allow_list_goes_on_elsewhere_where_others_are_in_its_batch() -> None:
     with desk() as slow, desk() as at:
         at.courses._longer = slow.courses
-        assert play(at.take_together(among_some(), *[_join(7)] * (together - 1)))[0] == 2
-        assert slow.batches == ([] if together == 1 else [1])
-        assert at.rows.reads == ([[1, 2]] if together == 1 else [[7]])
+        at.courses.batcher._idle = 1  # as if another thread were there
+        assert play(at.take_together(_among_some(at), _join(7))) == [2, {7: -7}]
+        assert slow.batches == [1]
+        assert at.rows.reads == [[7]]
+
+
+def _among_some(at: Desk) -> Course[int]:
+    yield Search(cast(Any, at.index), np.zeros((1, 1), np.float32), 1, np.array([3]))
+    return len((yield Join([1, 2])))
 
 
 def test_a_few_crops_each_are_scored_in_one_call_and_nobody_sees_those_of_others() -> None:
