@@ -250,7 +250,7 @@ def test_a_filter_is_read_once_though_its_queries_go_to_the_audit_log(
         read.append(1)
         return allowed_crops(*arguments)
 
-    monkeypatch.setattr("service.start.allowed_crops", counted)
+    monkeypatch.setattr("service.start.shared_crops", counted)
     monkeypatch.setattr("service.flows.query.allowed_crops", counted)
     with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
         wait_until_ready(client)

@@ -40,8 +40,8 @@ def test_a_service_says_that_it_lives_and_is_ready_and_what_it_is(client: TestCl
 
 def test_metrics_tell_stages_batches_requests_and_refusals_and_no_names(lite: TestClient) -> None:
     lite.post("/gallery", **raw(jpeg(1), identity="p-secret", name="Zorro"))
-    for _ in range(3):
-        lite.post("/query", **raw(jpeg(1), filter='{"attributes.a": 1}'))
+    for k in (1, 10, 1000):
+        lite.post("/query", **raw(jpeg(1), filter='{"attributes.a": 1}', k=k))
     lite.post("/embed", **raw(jpeg(1)))
     lite.get("/gallery/p-secret")
     lite.get("/gallery/p-nobody")
