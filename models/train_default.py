@@ -18,10 +18,10 @@ from models.exporting.rendered import fpirs_for
 from models.people.style import HELD_OUT, STREET
 
 RECIPE = (
-    "--backbone", "osnet-ain-x0.25", "--precision", "bf16", "--average", "0.999", "--views", "16", "--note-every",
-    "500", "--threads", "1", "--seed", "1",
+    "--backbone", "osnet-ain-x0.5", "--rate", "0.005", "--precision", "bf16", "--average", "0.999", "--views", "16",
+    "--note-every", "500", "--threads", "1", "--seed", "1",
 )  # fmt: skip
-STEPS, PEOPLE, SCENES, WATCHED = 6000, 2000, 600, 100
+STEPS, PEOPLE, SCENES, WATCHED = 8000, 4000, 1200, 100
 ENROLLED = 10_000  # rendered people that thresholds rest on, and as many strangers
 GALLERIES, SERVED = (100, 1_000, 10_000), 1_000  # SERVED is what the manifest's thresholds are for
 STRICT = 0.001  # an FPIR for the card, beside those of the manifest
