@@ -55,15 +55,16 @@ class Scope:
 
 
 def prepare(crops: int) -> Path:
-    """A folder with a database of that many crops, and their vectors in a file; made where it is not there."""
+    """A folder with a database of that many crops, and their vectors in a file; made where it is not there, or is of
+    another model."""
     folder = WORK / f"gallery-{crops}"
-    made = folder / "made"
-    if not made.exists():
+    made, model = folder / "made", read_manifest(MODEL_DIR).sha256
+    if not made.exists() or made.read_text() != model:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         fill(f"sqlite:///{folder / 'reappear.db'}", crops=crops)
         write_vectors(folder / "vectors.npy", crops)
-        made.touch()
+        made.write_text(model)
     return folder
 
 
