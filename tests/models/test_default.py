@@ -13,6 +13,7 @@ from service.embedding.onnx_model import GOLDEN_COSINE, OnnxModel
 from tests.models.judging import describe_by, judge, read_vehicles
 
 FOLDER = Path(__file__).parents[2] / "models" / "default"
+MOST_PARAMETERS = 2_500_000  # of a network that two cores serve; four bytes each
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +24,14 @@ def model() -> OnnxModel:
 def test_the_checksum_is_the_manifests(model: OnnxModel) -> None:
     assert sha256_of(FOLDER / "model.onnx") == read_manifest(FOLDER).sha256
     assert GOLDEN_COSINE >= 0.999
-    assert (FOLDER / "model.onnx").stat().st_size < 1_500_000
+    assert (FOLDER / "model.onnx").stat().st_size < 4 * MOST_PARAMETERS
 
 
 def test_it_finds_unseen_people_on_other_cameras_and_beats_the_histogram(model: OnnxModel) -> None:
     pictures = draw_unseen(STREET, shots=1)  # half of what the card measures, to be quick: fewer right answers to find
     network, histogram = (judge(describe, pictures) for describe in (describe_by(model), describe_colours))
     assert network.queries == 200
-    assert network.rank(1) >= 0.80
+    assert network.rank(1) >= 0.90
     assert network.rank(1) > histogram.rank(1)
     assert network.mean_ap > histogram.mean_ap
 
@@ -42,6 +43,7 @@ def test_it_beats_the_histogram_on_real_vehicles(model: OnnxModel) -> None:
     assert vehicles, f"no pictures below {shared_data()}"
     network, histogram = (judge(d, vehicles, query_camera=None) for d in (describe_by(model), describe_colours))
     assert network.queries == 120
+    assert network.mean_ap >= 0.60
     assert network.mean_ap > histogram.mean_ap
     assert network.rank(1) > histogram.rank(1)
 
