@@ -52,9 +52,8 @@ def scan(queries: VectorArray, seen: Sequence[View], first: int, wanted: int, th
     many = [(number, view) for number, view in numbered if not all_of_it and view.count * share >= len(view.ids)]
     faiss.omp_set_num_threads(1)  # counted for each calling thread apart; threads of a pool share better
     compared = sum(view.count for _, view in few)
-    pieces = [(number, view, start) for number, view in few for start in range(0, view.count, COPIED_AT_ONCE)]
     over = _side_by_side(threads).map if threads > 1 and compared >= COMPARED else map
-    found = [_none(len(queries)), *over(partial(_piece, queries, wanted), pieces)]
+    found = [_none(len(queries)), *over(partial(_piece, queries, wanted), _pieces(few))]
     return best_of([*found, *([_sketched(queries, many, wanted, threads)] if many else [])], wanted)
 
 
@@ -74,8 +73,12 @@ def _none(queries: int) -> Found:
 
 def _compared(queries: VectorArray, view: View, number: int, wanted: int) -> Found:
     """All that a view allows."""
-    pieces = [(number, view, start) for start in range(0, view.count, COPIED_AT_ONCE)]
-    return best_of([_none(len(queries)), *(_piece(queries, wanted, piece) for piece in pieces)], wanted)
+    found = map(partial(_piece, queries, wanted), _pieces([(number, view)]))
+    return best_of([_none(len(queries)), *found], wanted)
+
+
+def _pieces(numbered: Sequence[tuple[int, View]]) -> list[tuple[int, View, int]]:
+    return [(number, view, start) for number, view in numbered for start in range(0, view.count, COPIED_AT_ONCE)]
 
 
 def _piece(queries: VectorArray, wanted: int, piece: tuple[int, View, int]) -> Found:

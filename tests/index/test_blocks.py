@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from service.domain import CropIds
 from service.index.blocks import Block, View, views
 from tests.index.contract import unit_vectors
 
@@ -24,8 +25,7 @@ def test_an_allow_list_is_looked_up_alike_however_far_apart_ids_are(gap: int, sh
 
 
 def test_a_list_that_cannot_be_written_to_is_looked_up_once_until_something_changes() -> None:
-    block = Block.of(5000, 4, np.float32)
-    block.append(np.arange(4000), unit_vectors(4000, 4, seed=1))
+    block = filled()
     allow = np.arange(0, 4100, 2)
     (writable,) = views([block], allow)
     assert views([block], allow)[0] is not writable
@@ -47,12 +47,10 @@ def test_a_list_that_cannot_be_written_to_is_looked_up_once_until_something_chan
 
 def test_a_list_is_not_taken_for_another_that_was_where_it_is() -> None:
     """Arrays of one size, made and dropped, come to lie where the last one did, and so have its id."""
-    block = Block.of(5000, 4, np.float32)
-    block.append(np.arange(4000), unit_vectors(4000, 4, seed=1))
+    block = filled()
     ids = set()
     for number in range(50):
-        allow = np.arange(number % 2, 4000, 2)
-        allow.setflags(write=False)
+        allow = unchanging(np.arange(number % 2, 4000, 2))
         ids.add(id(allow))
         assert rows_of(views([block], allow)[0])[0] == number % 2
         del allow
@@ -60,10 +58,8 @@ def test_a_list_is_not_taken_for_another_that_was_where_it_is() -> None:
 
 
 def test_a_row_that_was_being_written_is_seen_by_the_next_search() -> None:
-    block = Block.of(5000, 4, np.float32)
-    block.append(np.arange(4000), unit_vectors(4000, 4, seed=1))
-    allow = np.arange(0, 4100, 2)
-    allow.setflags(write=False)
+    block = filled()
+    allow = unchanging(np.arange(0, 4100, 2))
     block.ids[4000], block.changed = 4000, block.changed + 1  # as `append` does, before others see it
     assert 4000 not in rows_of(views([block], allow)[0])
     block.count += 1
@@ -71,18 +67,15 @@ def test_a_row_that_was_being_written_is_seen_by_the_next_search() -> None:
 
 
 def test_rows_of_a_list_are_kept_no_longer_than_the_list_or_what_it_names() -> None:
-    block = Block.of(5000, 4, np.float32)
-    block.append(np.arange(4000), unit_vectors(4000, 4, seed=1))
+    block = filled()
     before = block.bytes
-    allow = np.arange(0, 4000, 2)
-    allow.setflags(write=False)
+    allow = unchanging(np.arange(0, 4000, 2))
     views([block], allow)
     assert block.bytes == before + 2000 * 8 + 4000 * 4
     del allow
     assert block.bytes == before
 
-    allow = np.arange(0, 4000, 2)
-    allow.setflags(write=False)
+    allow = unchanging(np.arange(0, 4000, 2))
     views([block], allow)
     block.remove(np.array([10]))
     assert block.bytes == before
@@ -92,14 +85,25 @@ def test_rows_of_a_list_are_kept_no_longer_than_the_list_or_what_it_names() -> N
 
 
 def test_what_was_looked_up_before_a_removal_and_remembered_after_it_is_not_used() -> None:
-    block = Block.of(5000, 4, np.float32)
-    block.append(np.arange(4000), unit_vectors(4000, 4, seed=1))
-    allow = np.arange(0, 4000, 2)
-    allow.setflags(write=False)
+    block = filled()
+    allow = unchanging(np.arange(0, 4000, 2))
     (early,), changed = views([block], allow), block.changed
     block.remove(np.array([10]))
     block.remember(allow, changed, early)
     assert 10 not in rows_of(views([block], allow)[0])
+
+
+def filled() -> Block:
+    """4,000 rows under as many ids, and room for more."""
+    block = Block.of(5000, 4, np.float32)
+    block.append(np.arange(4000), unit_vectors(4000, 4, seed=1))
+    return block
+
+
+def unchanging(allow: CropIds) -> CropIds:
+    """That cannot be written to."""
+    allow.setflags(write=False)
+    return allow
 
 
 def rows_of(view: View) -> list[int]:
