@@ -49,19 +49,23 @@ class Batcher(Generic[Item, Result]):
         max_waiting: int,
         observe: Callable[[int], None] = lambda size: None,
         threads: int = 1,
+        even: bool = False,
     ) -> None:
         """`max_waiting` bounds each lane apart; `observe` is told the size of every batch. Several `threads` share what
-        waits among those that are idle; `run` must stand being called by all of them at once."""
+        waits among those that are idle; `run` must stand being called by all of them at once. With `even` an idle
+        thread leaves fewer items than each busy one has in hand until more have come, or one of those is done."""
         self.name = name
         self._run = run
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._observe = observe
+        self._even = even
         self._lanes: dict[Lane, deque[_Entry[Item, Result]]] = {lane: deque() for lane in Lane}
         self._changed = threading.Condition()
         self._stopping = False
         self._bulk_next = False
         self._idle = 0
+        self._in_hand = 0
         self.threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(threads)]
         for thread in self.threads:
             thread.start()
@@ -114,13 +118,15 @@ class Batcher(Generic[Item, Result]):
 
     def _work(self) -> None:
         while batch := self._next_batch():
-            self._observe(len(batch))
             try:
+                self._observe(len(batch))
                 results: Sequence[Result | Exception] = self._run([entry.item for entry in batch])
                 if len(results) != len(batch):
                     raise RuntimeError(f"{self.name} gave {len(results)} results for {len(batch)} items")
             except Exception as error:  # the loop's edge: every caller is answered with its batch's error
                 results = [error] * len(batch)
+            finally:
+                self._let_go(len(batch))
             _answer(batch, results)
 
     def _next_batch(self) -> list[_Entry[Item, Result]]:
@@ -128,10 +134,17 @@ class Batcher(Generic[Item, Result]):
             while True:
                 batch = self._take()
                 if batch or self._stopping:
+                    self._in_hand += len(batch)
                     return batch
                 self._idle += 1
                 self._changed.wait()
                 self._idle -= 1
+
+    def _let_go(self, items: int) -> None:
+        with self._changed:
+            self._in_hand -= items
+            if self._even and self.waiting:
+                self._changed.notify(self._idle)
 
     def _take(self) -> list[_Entry[Item, Result]]:
         """Up to max_batch entries whose callers are still there, and no more than leave the idle threads as many:
@@ -139,7 +152,13 @@ class Batcher(Generic[Item, Result]):
 
         Batches of one have no place to keep, so the lanes take turns.
         """
-        most = min(self._max_batch, -(-self.waiting // (1 + self._idle)))
+        waiting, share = self.waiting, 1 + self._idle
+        if self._even:
+            if waiting * (len(self.threads) - share) < self._in_hand and not self._stopping:
+                return []
+            most = min(self._max_batch, max(1, waiting // share))  # the next one has no fewer, so it does not decline
+        else:
+            most = min(self._max_batch, -(-waiting // share))
         self._bulk_next = not self._bulk_next
         bulk = self._take_from(Lane.BULK, 1 if most > 1 or self._bulk_next else 0)
         batch = self._take_from(Lane.QUERY, most - len(bulk)) + bulk

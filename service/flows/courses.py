@@ -91,8 +91,9 @@ class Courses:
         self._embedder = embedder
         self._database = database
         self.batcher: Batcher[_Walk[Any], Any] = Batcher(
-            name, self._take, max_batch=max_batch, max_waiting=max_waiting, observe=observe, threads=threads
-        )
+            name, self._take, max_batch=max_batch, max_waiting=max_waiting, observe=observe, threads=threads,
+            even=longer is not None,  # else a few who come early share a pass, and the others make another too small
+        )  # fmt: skip
 
     async def take(self, course: Course[Result], watch: Stopwatch | None = None, lane: Lane = Lane.QUERY) -> Result:
         """Wait for what comes of a course. `watch` is told how long each stage took, with all who shared it. Raises
