@@ -103,15 +103,21 @@ def _sketched(queries: VectorArray, views: Sequence[tuple[int, View]], wanted: i
         queries, error=max(view.sketch.error for view in seen.values()),
         reach=max(view.sketch.reach for view in seen.values()),
     )  # fmt: skip
-    best = _none(len(probe))
+    best, rest = _none(len(probe)), [_none(len(probe))]
     bar: VectorArray | None = None
     for parts in _rounds(views, max(SMALL, PRODUCTS // len(probe))):
         shared = threads > 1 and sum(len(part.steps) for part in parts) >= SHARED
         over = _side_by_side(threads).map if shared else map
         hopeful = list(over(partial(_hopeful, probe, wanted=wanted, bar=bar), parts))
-        best = _looked_at(probe, seen, best, _by_query(len(probe), hopeful), wanted)
+        promising, others = _divided(_by_query(len(probe), hopeful), wanted)
+        best = best_of([best, _exact(probe, seen, promising)], wanted)
+        rest.append(others)  # until all rounds have raised the bar, which most of them are below then
         bar = _bar(best, wanted) - probe.margin
-    return best
+    if bar is None:  # there are no rows
+        return best
+    scores, places = (np.concatenate([one[part] for one in rest], axis=1) for part in range(2))
+    places = np.where(scores >= probe.in_units(bar)[:, None], places, GONE)
+    return best_of([best, _exact(probe, seen, places)], wanted)
 
 
 @cache
@@ -146,11 +152,11 @@ def _hopeful(probe: Probe, part: _Part, wanted: int, bar: VectorArray | None) ->
     scores = probe.products(part.codes, part.steps)
     if bar is None:
         there = np.flatnonzero(~np.isnan(part.steps))
-        some = scores if len(there) == len(scores) else scores[there]
-        if len(some) <= wanted:
+        some = np.ascontiguousarray((scores if len(there) == len(scores) else scores[there]).T)  # rows sort faster
+        if len(there) <= wanted:
             edge = np.full(len(probe), -np.inf, np.float32)
         else:
-            edge = np.partition(some, -wanted, axis=0)[-wanted]
+            edge = np.partition(some, -wanted, axis=1)[:, -wanted]
         floor = edge - probe.in_units(2 * probe.margin)
     else:
         floor = probe.in_units(bar)
@@ -184,16 +190,13 @@ def _by_query(queries: int, hopeful: Sequence[Hopeful]) -> Found:
     return table, named
 
 
-def _looked_at(probe: Probe, seen: dict[int, View], best: Found, hopeful: Found, wanted: int) -> Found:
-    """The best so far and of those that may be better: first the most promising, then what may still beat them."""
+def _divided(hopeful: Found, wanted: int) -> tuple[NDArray[np.int64], Found]:
+    """The places of the `wanted` most promising rows, and the others."""
     scores, places = hopeful
     if scores.shape[1] > wanted:
         order = np.argpartition(-scores, wanted - 1, axis=1)
         scores, places = np.take_along_axis(scores, order, 1), np.take_along_axis(places, order, 1)
-    best = best_of([best, _exact(probe, seen, places[:, :wanted])], wanted)
-    floor = probe.in_units(_bar(best, wanted) - probe.margin)[:, None]
-    rest = np.where(scores[:, wanted:] >= floor, places[:, wanted:], GONE)
-    return best_of([best, _exact(probe, seen, rest)], wanted)
+    return places[:, :wanted], (scores[:, wanted:], places[:, wanted:])
 
 
 def _bar(best: Found, wanted: int) -> VectorArray:

@@ -10,7 +10,7 @@ from service.domain import CropIds, VectorArray
 from service.index.blocks import GONE, View
 from service.index.scan import LOW
 
-COPIED_BYTES = 96 << 10  # at once: more comes fresh from the system each time, which takes longer than scoring it
+COPIED_BYTES = 384 << 10
 
 
 def rescored(
@@ -38,6 +38,6 @@ def rescored(
             similarities[owner[there], rank[there]] = exact[there]
             ids[owner[there], rank[there]] = named[there]
         start = end
-    least = np.where(ids == GONE, np.inf, similarities).min(axis=1)
+    least = np.where(ids == GONE, np.inf, similarities).min(axis=1, initial=np.inf)  # of no rows too
     best = np.lexsort((ids, -similarities))
     return np.take_along_axis(similarities, best, 1), np.take_along_axis(ids, best, 1), least

@@ -1,5 +1,6 @@
 """Sketches and what is found by them, beside products in float64."""
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain import VectorArray
-from service.index import scan
+from service.index import scan, segmented
 from service.index.segmented import SegmentedIndex
 from service.index.sketch import Probe, Sketch
 from tests.index.contract import unit_vectors
@@ -92,8 +93,11 @@ def test_most_rows_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < sum(looked_at) < ROWS / 20
 
 
+@pytest.mark.parametrize("looks", [1, 2], ids=["in the first round", "while others wait for the last"])
 @pytest.mark.parametrize("crowd", [False, True], ids=["the best of the first rows", "a crowd of the same"])
-def test_rows_that_are_removed_after_they_were_named_hide_nobody(monkeypatch: pytest.MonkeyPatch, crowd: bool) -> None:
+def test_rows_that_are_removed_after_they_were_named_hide_nobody(
+    monkeypatch: pytest.MonkeyPatch, crowd: bool, looks: int
+) -> None:
     """So many of the best go between a look at the sketches and one at the rows that the rest must be asked for."""
     vectors = unit_vectors(ROWS, DIM, seed=6)
     best = np.argsort(-(vectors @ vectors[0]))[:100]
@@ -102,17 +106,35 @@ def test_rows_that_are_removed_after_they_were_named_hide_nobody(monkeypatch: py
     index = SegmentedIndex(DIM)
     index.add(np.arange(ROWS), vectors)
     gone = np.arange(5_000, 9_000) if crowd else best[:90]
-    look = scan._looked_at
+    divided = scan._divided
+
+    calls = itertools.count(1)
 
     def removed_before(*arguments: object) -> object:
-        index.remove(gone)
-        return look(*arguments)  # type: ignore[arg-type]
+        if next(calls) == looks:
+            index.remove(gone)
+        return divided(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(scan, "_looked_at", removed_before)
+    monkeypatch.setattr(scan, "_divided", removed_before)
     (found,) = index.search(vectors[:1], 10)[1]
     right = vectors.astype(np.float64) @ vectors[0]
     right[gone] = -1
     assert found.tolist() == np.argsort(-right)[:10].tolist()
+
+
+def test_a_search_beside_the_removal_of_everything_finds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = SegmentedIndex(DIM)
+    index.add(np.arange(ROWS), unit_vectors(ROWS, DIM, seed=8))
+    scanned = segmented.scan
+
+    def emptied_before(*arguments: object) -> object:
+        index.remove(np.arange(ROWS))
+        return scanned(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segmented, "scan", emptied_before)
+    similarities, found = index.search(unit_vectors(3, DIM, seed=9), 10)
+    assert (found == -1).all()
+    assert np.isneginf(similarities).all()
 
 
 def test_a_query_that_everything_is_alike_to_does_not_burden_those_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
