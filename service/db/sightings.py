@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -34,8 +34,7 @@ class NewCrop:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(NamedTuple):  # thirty a query: a tuple is made in a third of the time of a frozen dataclass
     """A crop with its identity, as an answer to a query shows them."""
 
     crop: int
@@ -108,7 +107,7 @@ def _joined(
     captured_at: str | None, has_picture: int,
 ) -> Joined:  # fmt: skip
     """A row as SQLite's JSON has it: moments in UTC without saying so, and whole numbers for yes and no."""
-    moment = None if captured_at is None else datetime.fromisoformat(captured_at).replace(tzinfo=UTC)
+    moment = None if captured_at is None else datetime.fromisoformat(f"{captured_at}+00:00")
     return Joined(crop, identity, external_id, name, attributes, camera, moment, bool(has_picture))
 
 

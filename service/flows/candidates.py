@@ -25,17 +25,24 @@ class Field:
     without_crop: int | None = None
     without_identity: int | None = None
 
-    def owner(self, crop: int) -> int | None:
-        """The identity a crop speaks for; None where it must not answer, or is gone."""
-        identity = self.gallery.owner(crop)
-        return None if crop == self.without_crop or identity == self.without_identity else identity
+    def group(self, similarities: VectorArray, ids: CropIds) -> list[Group]:
+        """One query's row of a search by the identities its crops speak for, without those that must not answer or are
+        gone."""
+        hits = hits_of(similarities, ids)
+        owners = self.gallery.owners([hit.crop for hit in hits])
+        if self.without_crop is not None or self.without_identity is not None:
+            owners = [
+                None if hit.crop == self.without_crop or identity == self.without_identity else identity
+                for hit, identity in zip(hits, owners, strict=True)
+            ]
+        return group(hits, owners)
 
     @property
     def identities(self) -> int:
         """How many identities may answer, at most: never fewer than there are."""
         if self.allow is None:
             return self.gallery.identities - self._silent
-        return len(self.gallery.owners(self.allow))
+        return len(set(self.gallery.owners(self.allow.tolist())) - {None})
 
     @property
     def _silent(self) -> int:
@@ -67,7 +74,7 @@ def find_candidates(field: Field, vector: VectorArray, *, k: int, hits: int) -> 
     everybody: int | None = None  # takes long to count where there is an allow-list, and is hardly ever needed
     while True:
         (similarities,), (ids,) = yield Search(gallery.vectors, vector[None], fetch, field.allow)
-        groups = order(group(hits_of(similarities, ids), field.owner))
+        groups = order(field.group(similarities, ids))
         exhausted = bool((ids < 0).any())
         if not exhausted and len(groups) < k and everybody is None:
             everybody = field.identities
@@ -93,12 +100,12 @@ def _more_hits(
     field: Field, vector: VectorArray, winners: list[Group], hits: int
 ) -> Course[dict[int, tuple[Hit, ...]]]:
     """All hits of those winners that have more crops than the search came across, and fewer than asked for."""
-    short = [one.identity for one in winners if len(one.hits) < min(hits, len(field.gallery.crops(one.identity)))]
-    ids = field.may_answer([crop for identity in short for crop in field.gallery.crops(identity)])
+    owned = [(len(one.hits), field.gallery.crops(one.identity)) for one in winners]
+    ids = field.may_answer([crop for seen, crops in owned if seen < min(hits, len(crops)) for crop in crops])
     if not len(ids):
         return {}
     if len(ids) <= FEW:
         similarities, found = yield Among(field.gallery.vectors, vector, ids)
     else:
         (similarities,), (found,) = yield Search(field.gallery.vectors, vector[None], len(ids), ids)
-    return {one.identity: one.hits for one in group(hits_of(similarities, found), field.owner)}
+    return {one.identity: one.hits for one in field.group(similarities, found)}

@@ -2,7 +2,7 @@
 
 import threading
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -22,9 +22,9 @@ class Gallery:
         """The identity a crop belongs to; None once it is removed."""
         return self._owners.get(crop)
 
-    def owners(self, crops: CropIds) -> set[int]:
-        """The identities that crops belong to."""
-        return self._owners.get_all(crops)
+    def owners(self, crops: Sequence[int]) -> list[int | None]:
+        """The identity that each crop belongs to, None for those that are removed."""
+        return self._owners.get_each(crops)
 
     def crops(self, identity: int) -> tuple[int, ...]:
         """The crops of an identity, lowest id first."""

@@ -1,21 +1,21 @@
 """From similar crops to candidates: identities, each once, with the crops that speak for them."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
 
 from service.domain import CropIds, VectorArray
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):  # every query makes a hundred: a tuple is made in a third of the time of a frozen dataclass
     """A crop that matched, and how well."""
 
     crop: int
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """An identity and its hits, best first. Its similarity is that of its best crop."""
 
     identity: int
@@ -29,15 +29,14 @@ class Group:
 
 def hits_of(similarities: VectorArray, ids: CropIds) -> list[Hit]:
     """One query's row of a search, (k,) each, as hits, without padding."""
-    pairs = zip(ids.tolist(), similarities.tolist(), strict=True)
-    return [Hit(crop, min(similarity, 1.0)) for crop, similarity in pairs if crop >= 0]
+    hits = map(Hit, ids.tolist(), np.minimum(similarities, 1.0).tolist())
+    return [hit for hit in hits if hit.crop >= 0]
 
 
-def group(hits: Iterable[Hit], owner: Callable[[int], int | None]) -> list[Group]:
-    """Group hits, best first, by the identity that owns them; hits without one are dropped."""
+def group(hits: Iterable[Hit], owners: Iterable[int | None]) -> list[Group]:
+    """Group hits, best first, by the identities that own them; hits without one are dropped."""
     by_identity: dict[int, list[Hit]] = {}
-    for hit in hits:
-        identity = owner(hit.crop)
+    for hit, identity in zip(hits, owners, strict=True):
         if identity is not None:
             by_identity.setdefault(identity, []).append(hit)
     return [Group(identity, tuple(found)) for identity, found in by_identity.items()]
@@ -45,4 +44,4 @@ def group(hits: Iterable[Hit], owner: Callable[[int], int | None]) -> list[Group
 
 def order(groups: Sequence[Group]) -> list[Group]:
     """Best first; ties by the lower crop id of the best hits."""
-    return sorted(groups, key=lambda found: (-found.similarity, found.hits[0].crop))
+    return sorted(groups, key=lambda found: (-found.hits[0].similarity, found.hits[0].crop))

@@ -74,3 +74,12 @@ def test_a_crop_that_is_all_of_its_person_is_left_out_and_not_waited_for() -> No
     people, complete, searches = search(Field(gallery, without_crop=10_000), k=5)
     assert (people, complete) == ([1, 2, 3, 4], True)
     assert searches <= 4
+
+
+def test_hits_that_are_shown_as_one_are_in_the_order_of_their_crops() -> None:
+    """Vectors of unit length have products with themselves a little above 1, which is shown as 1."""
+    gallery = Gallery(SegmentedIndex(2))
+    longer, shorter = np.array([1 + 3e-7, 0], np.float32), np.array([1 + 1e-7, 0], np.float32)
+    gallery.add([Change(1, 1, 3, 1, shorter), Change(2, 1, 9, 1, longer)])
+    (found, _), _ = walk(find_candidates(Field(gallery), np.array([1, 0], np.float32), k=1, hits=2))
+    assert [(hit.crop, hit.similarity) for hit in found[0].hits] == [(3, 1.0), (9, 1.0)]
