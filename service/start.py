@@ -59,6 +59,7 @@ log = logging.getLogger(__name__)
 
 MAX_WRITE_BATCH = 32
 MOST_COURSE_THREADS = 4
+BATCHES_AT_ONCE = 2  # of pictures to enrol
 LONG_BATCH = 4  # of queries that take long
 MAX_WAITING_WRITES = 1024
 MAX_UNWRITTEN_READS = 300_000  # reads and the people in them together: about 30 MB
@@ -193,8 +194,9 @@ def _assemble(
     taken = network.manifest.input
     reader = PictureReader(limits, (taken.height, taken.width), threads=settings.cores)
     embedder = Embedder(
-        network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed")
-    )
+        network, max_batch=settings.max_batch, max_waiting=settings.max_waiting * BULK_PLACES, observe=observe("embed"),
+        at_once=1 if settings.provider == "cuda" else BATCHES_AT_ONCE,  # on a GPU halves are filled up to its sizes
+    )  # fmt: skip
 
     courses = partial(
         Courses, reader=reader, embedder=embedder, database=database, threads=_course_threads(settings)

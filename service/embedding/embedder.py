@@ -21,13 +21,16 @@ class Embedder:
     """Gives each caller the vectors of its own images, whatever they shared a batch with."""
 
     def __init__(
-        self, network: Network, *, max_batch: int, max_waiting: int, observe: Callable[[int], None] = lambda size: None
-    ) -> None:
+        self, network: Network, *, max_batch: int, max_waiting: int, observe: Callable[[int], None] = lambda size: None,
+        at_once: int = 1,
+    ) -> None:  # fmt: skip
+        """Of those who wait for `embed` so many batches run `at_once`: while the last shares of one run, other cores
+        begin with the next."""
         self._network = network
         self._max_batch = max_batch
         self._observe = observe
         self.batcher: Batcher[ImageArray, VectorArray] = Batcher(
-            "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe
+            "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe, threads=at_once
         )
 
     async def embed(self, images: Sequence[ImageArray], lane: Lane = Lane.QUERY) -> VectorArray:

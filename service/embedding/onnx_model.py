@@ -18,7 +18,7 @@ from service.images.decode import PictureLimits, decode
 from service.images.preprocess import resize
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-FEWEST, MOST = 4, 8  # pictures of a share: threads that need not wait for each other do more than those that do
+MOST = 8  # pictures of a share: threads that need not wait for each other do more than those that do
 GOLDEN_COSINE = 0.999
 UNIT_TOLERANCE = 1e-3
 GOLDEN_LIMITS = PictureLimits(max_bytes=4_000_000, max_pixels=4_000_000)
@@ -49,15 +49,13 @@ class OnnxModel:
         return str(self._session.get_providers()[0])
 
     def run(self, images: ImageArray) -> VectorArray:
-        """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors. On a CPU large batches
-        are cut into shares, each run by one thread (docs/decisions/0023-what-an-enrolment-of-many-costs.md)."""
+        """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors. On a CPU batches are cut
+        into shares, each run by one thread (docs/decisions/0023-what-an-enrolment-of-many-costs.md)."""
         if self._in_buckets:
             return run_in_bucket(self._run, images)
-        if self._threads == 1 or len(images) < 2 * FEWEST:
+        if self._threads == 1 or len(images) == 1:
             return self._run(images)
-        size = min(MOST, max(FEWEST, -(-len(images) // self._threads)))
-        shares = [images[start : start + size] for start in range(0, len(images), size)]
-        return np.concatenate(list(self._side_by_side.map(self._run, shares)))
+        return np.concatenate(list(self._side_by_side.map(self._run, even_shares(images, self._threads))))
 
     def _run(self, images: ImageArray) -> VectorArray:
         (vectors,) = self._session.run([self.manifest.output.name], {self.manifest.input.name: images})
@@ -93,6 +91,13 @@ class OnnxModel:
                 f"the golden crop of {folder} gives a vector with cosine {cosine:.4f} to the recorded one, "
                 f"{GOLDEN_COSINE} is needed; export the model again, or use the runtime version it was exported with"
             )
+
+
+def even_shares(images: ImageArray, threads: int) -> list[ImageArray]:
+    """A batch in as many shares for each thread as keep them small, none larger than another by more than one: a thread
+    that is done early would wait."""
+    each = -(-len(images) // (MOST * threads))
+    return np.array_split(images, min(each * threads, len(images)))
 
 
 def options_of(provider: str, gpu_memory_mb: int) -> dict[str, str]:

@@ -43,6 +43,13 @@ def test_vectors_come_back_in_the_order_of_the_images() -> None:
     assert network.batches == [4, 4, 2]
 
 
+def test_vectors_come_back_in_the_order_of_the_images_where_batches_overtake_each_other() -> None:
+    embedder = Embedder(FirstPixels(), max_batch=2, max_waiting=1000, at_once=2)
+    vectors = asyncio.run(embedder.embed([picture(value) for value in range(14, 254)]))
+    embedder.batcher.close()
+    assert vectors[:, 0].tolist() == list(range(14, 254))
+
+
 @pytest.mark.parametrize("lane", Lane)
 def test_one_bad_picture_harms_none_of_its_neighbours(lane: Lane) -> None:
     network = FirstPixels()

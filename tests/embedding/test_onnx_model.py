@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 from service.config import Settings
-from service.embedding.onnx_model import OnnxModel
+from service.embedding.onnx_model import MOST, OnnxModel, even_shares
 from service.errors import ModelRefused
 from tests.pictures import encode, person
 
@@ -37,6 +37,17 @@ def test_a_vector_does_not_depend_on_the_batch_it_was_made_in(network: OnnxModel
     together = network.run(images)
     alone = np.concatenate([network.run(image[None]) for image in images])
     assert np.abs(together - alone).max() < 1e-4
+
+
+@pytest.mark.parametrize(("size", "threads", "sizes"), [(2, 2, [1, 1]), (3, 8, [1, 1, 1]), (17, 2, [5, 4, 4, 4])])
+def test_shares_of_a_batch_are_of_a_size(size: int, threads: int, sizes: list[int]) -> None:
+    shares = even_shares(np.arange(size), threads)
+    assert list(map(len, shares)) == sizes
+    assert np.concatenate(shares).tolist() == list(range(size))
+
+
+def test_no_share_of_a_batch_is_large() -> None:
+    assert all(len(one) <= MOST for size in range(2, 100) for one in even_shares(np.arange(size), 3))
 
 
 def test_every_picture_gets_a_finite_vector_of_unit_length_even_a_plain_one(network: OnnxModel) -> None:
