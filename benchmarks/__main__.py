@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from benchmarks.bounds import LOADED
 from benchmarks.galleries import Scope, measure_gallery, prepare
 from benchmarks.generator import name_of_generator
 from benchmarks.machine import ROOT, describe_machine, ensure_wrk
@@ -24,7 +25,7 @@ LOAD = (1_000, 100_000, 1_000_000)  # the others only show the growth
 KS_AT = 100_000
 CROPS_PER_S = 150_000  # at least so long under load: a run in which nothing is answered tells nothing
 FULL = Plan(seconds=5, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
-QUICK = Plan(seconds=1, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 32))
+QUICK = Plan(seconds=1, repeats=2, clients=(1, 8, 32, 128), naive_clients=(1, 32))
 
 
 def main() -> int:
@@ -83,6 +84,7 @@ def _scope(crops: int, arguments: argparse.Namespace) -> Scope:
     load, quick, plan = crops in LOAD, arguments.quick, QUICK if arguments.quick else FULL
     return Scope(
         alone="alone" in arguments.only, service="service" in arguments.only, load=load, ks=crops == KS_AT,
+        turns=str(crops) == LOADED,
         restarts=1 if quick or not load else 3, raw_seconds=0.2 if quick else 1.0,
         plan=replace(plan, seconds=max(arguments.seconds or plan.seconds, crops / CROPS_PER_S)),
     )  # fmt: skip

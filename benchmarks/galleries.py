@@ -31,11 +31,11 @@ from benchmarks.serving import (
     measure_service,
     prepare_requests,
 )
+from benchmarks.turns import PARTS, measure_turns
 from service.embedding.manifest import read_manifest
 from tests.server import free_port
 
 CROPS_EACH = 8
-PARTS = ("decode", "embed", "faiss", "sgemm", "index")
 KS = (1, 3, 10, 30, 100)
 NAIVE_PATIENCE_S = 120
 
@@ -43,11 +43,12 @@ NAIVE_PATIENCE_S = 120
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What is measured at a size: the parts alone, the service, or both; with load and several k, or only what shows
-    the growth; and how long."""
+    the growth; both in turn; and how long."""
 
     alone: bool
     service: bool
     load: bool
+    turns: bool
     ks: bool
     restarts: int
     raw_seconds: float
@@ -92,7 +93,7 @@ def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any
         found["alone"] = now() | measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats, parts)
     if scope.service:
         (folder / "made").unlink()  # used up: enrolment changes it
-        found |= measure_whole(crops, folder, scope, say)
+        found |= measure_whole(crops, folder, scope, found.get("alone"), say)
         shutil.rmtree(folder)
     return found
 
@@ -102,8 +103,9 @@ def now() -> dict[str, Any]:
     return {"measured_at": time.strftime("%Y-%m-%d %H:%M"), "load_average": round(os.getloadavg()[0], 2)}
 
 
-def measure_whole(crops: int, folder: Path, scope: Scope, say: Any) -> dict[str, Any]:
-    """The service: start, memory, one client, load, enrolment."""
+def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] | None, say: Any) -> dict[str, Any]:
+    """The service: start, memory, one client, its parts alone in turn with it where they were measured, load,
+    enrolment."""
     service, plan = Service(folder), scope.plan
     say(f"{crops:,} crops: start")
     found: dict[str, Any] = {"first_start_s": round(service.start_timed(), 3)}
@@ -115,6 +117,12 @@ def measure_whole(crops: int, folder: Path, scope: Scope, say: Any) -> dict[str,
         found["latency"] = measure_latency(service, requests["raw"], seconds=plan.seconds, repeats=plan.repeats)
         if scope.ks:
             found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds)
+        if scope.turns and alone is not None:
+            say(f"{crops:,} crops: in turn with its parts")
+            found["turns"] = measure_turns(
+                service, folder, requests["raw"], alone, seconds=plan.seconds, raw_seconds=scope.raw_seconds,
+                repeats=plan.repeats,
+            )  # fmt: skip
         if scope.load:
             say(f"{crops:,} crops: filters")
             found["filters"] = measure_filters(service, folder, seconds=plan.seconds, repeats=plan.repeats)

@@ -31,9 +31,13 @@ BLAS_BLOCKS = (1024, 16_384, 65_536)
 SAME = 1e-5  # float32 rounding of an inner product of unit vectors
 
 
-def measure_alone(part: str, *, seconds: float, repeats: int, vectors: Path | None = None) -> dict[str, Any]:
-    """Run one part in a process of its own. Raises CalledProcessError where it fails."""
+def measure_alone(
+    part: str, *, seconds: float, repeats: int, vectors: Path | None = None, way: str | None = None
+) -> dict[str, Any]:
+    """Run one part in a process of its own, of decode and embed maybe only one way. Raises CalledProcessError where it
+    fails."""
     command = [sys.executable, "-m", "benchmarks.raw", part, "--seconds", str(seconds), "--repeats", str(repeats)]
+    command += [] if way is None else ["--way", way]
     if vectors is not None:
         command += ["--vectors", str(vectors)]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
@@ -41,7 +45,7 @@ def measure_alone(part: str, *, seconds: float, repeats: int, vectors: Path | No
     return found
 
 
-def decode_alone(seconds: float, repeats: int) -> dict[str, Any]:
+def decode_alone(seconds: float, repeats: int, only: str | None = None) -> dict[str, Any]:
     """simplejpeg and the resize of the service; whole, and scaled while decoding. The faster one counts."""
     import simplejpeg
 
@@ -59,6 +63,8 @@ def decode_alone(seconds: float, repeats: int) -> dict[str, Any]:
 
     ways: dict[str, Any] = {}
     for name, way in (("whole", whole), ("scaled", scaled)):
+        if only not in (None, name):
+            continue
         each = [took * 1000 for took in _cycled(way, pictures, seconds)]
         ways[name] = {
             "per_s": figure(rates_of(_side_by_side(way, pictures), seconds=seconds, repeats=repeats), 1),
@@ -68,7 +74,7 @@ def decode_alone(seconds: float, repeats: int) -> dict[str, Any]:
     return {"ways": ways, "best": best, **ways[best], "picture_bytes": int(np.median([len(one) for one in pictures]))}
 
 
-def embed_alone(seconds: float, repeats: int) -> dict[str, Any]:
+def embed_alone(seconds: float, repeats: int, only: str | None = None) -> dict[str, Any]:
     """ONNX Runtime at several batches: all cores for one run, and a session of one thread for each core."""
     import onnxruntime
 
@@ -87,11 +93,13 @@ def embed_alone(seconds: float, repeats: int) -> dict[str, Any]:
         runs = rates_of(_side_by_side(lambda one: one.run(None, feed), sessions), seconds=seconds, repeats=repeats)
         return figure([batch * run for run in runs], 1)
 
-    ways = {}
-    for batch in EMBED_BATCHES:
-        ways[f"{cores} threads, batch {batch}"] = rate([together], batch)
-        if cores > 1:
-            ways[f"{cores} × 1 thread, batch {batch}"] = rate(apart, batch)
+    kinds = {f"{cores} threads": [together], **({f"{cores} × 1 thread": apart} if cores > 1 else {})}
+    ways = {
+        name: rate(sessions, batch)
+        for batch in EMBED_BATCHES
+        for kind, sessions in kinds.items()
+        if only in (None, name := f"{kind}, batch {batch}")
+    }
     best = max(ways, key=lambda name: ways[name]["median"])
     feed = {network.name: images[:1]}
     lone: dict[str, float] = {
@@ -246,8 +254,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--vectors", type=Path, help="a .npy of (n, dim) float32 unit vectors")
+    parser.add_argument("--way", help="of decode or embed: only this one, as it is named in results")
     arguments = parser.parse_args()
-    more = () if arguments.vectors is None else (arguments.vectors,)
+    more = [one for one in (arguments.vectors, arguments.way) if one is not None]
     print(json.dumps(parts[arguments.part](arguments.seconds, arguments.repeats, *more)))
     return 0
 
