@@ -7,7 +7,7 @@ the machine can answer 1 / (1/D + 1/E + 1/S) queries a second, if nothing else c
 """
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 LOADED = "100000"
@@ -95,9 +95,9 @@ def _gallery(results: Results, crops: str) -> dict[str, Any]:
     return found
 
 
-def _in_turn(gallery: dict[str, Any], value: Callable[[Turn], float], how: Callable[[Turn], str]) -> Measured:
+def _in_turn(measured: Sequence[Turn], value: Callable[[Turn], float], how: Callable[[Turn], str]) -> Measured:
     """The median over the turns, and how the turn in the middle came about."""
-    turns = sorted(gallery.get("turns", ()), key=value)
+    turns = sorted(measured, key=value)
     if not turns:
         return NOT
     spread = f"{len(turns)} turns, {value(turns[0]):.2f} to {value(turns[-1]):.2f}"
@@ -106,7 +106,7 @@ def _in_turn(gallery: dict[str, Any], value: Callable[[Turn], float], how: Calla
 
 def _throughput(gallery: dict[str, Any], ways: str) -> Measured:
     return _in_turn(
-        gallery,
+        gallery.get("turns", ()),
         lambda turn: turn["answered_per_s"] / turn["allowed_per_s"][ways],
         lambda turn: f"{turn['answered_per_s']:,.0f} of {turn['allowed_per_s'][ways]:,.0f} queries a second",
     )
@@ -114,7 +114,7 @@ def _throughput(gallery: dict[str, Any], ways: str) -> Measured:
 
 def _added(gallery: dict[str, Any], ways: str) -> Measured:
     return _in_turn(
-        gallery,
+        gallery.get("turns", ()),
         lambda turn: turn["p50_ms"] - turn["alone_p50_ms"][ways],
         lambda turn: f"{turn['p50_ms']:.2f} ms over HTTP, {turn['alone_p50_ms'][ways]:.2f} ms alone",
     )
@@ -140,7 +140,7 @@ def _batched(gallery: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _bulk(gallery: dict[str, Any]) -> Measured:
     return _in_turn(
-        gallery,
+        gallery.get("bulk_turns", ()),
         lambda turn: turn["bulk_crops_per_s"] / turn["embed_per_s"],
         lambda turn: f"{turn['bulk_crops_per_s']:,.0f} crops a second, the network alone {turn['embed_per_s']:,.0f}",
     )

@@ -31,7 +31,7 @@ from benchmarks.serving import (
     measure_service,
     prepare_requests,
 )
-from benchmarks.turns import PARTS, measure_turns
+from benchmarks.turns import PARTS, measure_bulk_turns, measure_query_turns
 from service.embedding.manifest import read_manifest
 from tests.server import free_port
 
@@ -119,10 +119,8 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
             found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds)
         if scope.turns and alone is not None:
             say(f"{crops:,} crops: in turn with its parts")
-            found["turns"] = measure_turns(
-                service, folder, requests["raw"], alone, seconds=plan.seconds, raw_seconds=scope.raw_seconds,
-                repeats=plan.repeats,
-            )  # fmt: skip
+            times = {"seconds": plan.seconds, "raw_seconds": scope.raw_seconds, "repeats": plan.repeats}
+            found["turns"] = measure_query_turns(service, folder / "vectors.npy", requests["raw"], alone, **times)
         if scope.load:
             say(f"{crops:,} crops: filters")
             found["filters"] = measure_filters(service, folder, seconds=plan.seconds, repeats=plan.repeats)
@@ -133,6 +131,8 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
         found["enrolment"] = measure_enrolments(
             service, folder / "enrolments", seconds=plan.seconds, repeats=plan.repeats, whole=scope.load
         )
+        if scope.turns and alone is not None:
+            found["bulk_turns"] = measure_bulk_turns(service, folder / "bulk", alone, **times)
         found["memory"]["after_load"] = memory_of(service)
     finally:
         service.stop()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain import VectorArray
-from service.index.blocks import COPIED_AT_ONCE, GONE, View
+from service.index.blocks import COPIED_AT_ONCE, GONE, Mask, View
 from service.index.sketch import Probe
 
 LOW = 0xFFFF_FFFF  # a place is a block's number and a row, 32 bits each
@@ -148,27 +148,43 @@ Hopeful = tuple[VectorArray, NDArray[np.int64], NDArray[np.int64]]  # scores, wh
 
 
 def _hopeful(probe: Probe, part: _Part, wanted: int, bar: VectorArray | None) -> Hopeful:
-    """The rows of a part that may be better than `bar`, (n,); without one, those that may be among the part's best."""
-    scores = probe.products(part.codes, part.steps)
-    if bar is None:
-        there = np.flatnonzero(~np.isnan(part.steps))
-        some = np.ascontiguousarray((scores if len(there) == len(scores) else scores[there]).T)  # rows sort faster
-        if len(there) <= wanted:
-            edge = np.full(len(probe), -np.inf, np.float32)
-        else:
-            edge = np.partition(some, -wanted, axis=1)[:, -wanted]
-        floor = edge - probe.in_units(2 * probe.margin)
-    else:
-        floor = probe.in_units(bar)
-    passed = np.flatnonzero(scores >= floor)
-    near, owners = np.divmod(passed, len(probe))
-    named = scores.ravel()[passed], owners, near + part.start + (part.number << 32)
-    crowded = np.bincount(owners, minlength=len(probe)) * CROWDED > len(scores)
+    """The rows of a part that may be better than `bar`, (n,), or, without one or where those would be a crowd, that may
+    be among the part's best."""
+    scores, everybody = probe.products(part.codes, part.steps), np.arange(len(probe))
+    floor = _own_floor(probe, part, scores, everybody, wanted) if bar is None else probe.in_units(bar)
+    passed, owners, crowded = _passed(scores, floor)
+    if bar is not None and crowded.any():  # all that came after those who set the bar may be better than they
+        chosen = everybody[crowded]
+        floor[chosen] = np.maximum(floor[chosen], _own_floor(probe, part, scores, chosen, wanted))
+        passed, owners, crowded = _passed(scores, floor)
+    about, places = scores.ravel()[passed], passed // len(probe) + part.start + (part.number << 32)
     if not crowded.any():
-        return named
-    kept, whole = ~crowded[owners], _whole(probe, part, np.flatnonzero(crowded), wanted)
-    about, whose, where = (np.concatenate([few[kept], others]) for few, others in zip(named, whole, strict=True))
-    return about, whose, where
+        return about, owners, places
+    kept, (exact, whose, where) = ~crowded[owners], _whole(probe, part, everybody[crowded], wanted)
+    return (
+        np.concatenate([about[kept], exact]), np.concatenate([owners[kept], whose]),
+        np.concatenate([places[kept], where]),
+    )  # fmt: skip
+
+
+def _own_floor(
+    probe: Probe, part: _Part, scores: VectorArray, chosen: NDArray[np.int64], wanted: int
+) -> VectorArray:  # fmt: skip
+    """The score, of each of the chosen queries, below which a row cannot be among the `wanted` best of the part."""
+    there = np.flatnonzero(~np.isnan(part.steps))
+    if len(there) <= wanted:
+        return np.full(len(chosen), -np.inf, np.float32)
+    theirs = scores if len(chosen) == len(probe) else scores[:, chosen]
+    some = np.ascontiguousarray((theirs if len(there) == len(theirs) else theirs[there]).T)  # rows sort faster
+    edge: VectorArray = np.partition(some, -wanted, axis=1)[:, -wanted]
+    return edge - probe.in_units(2 * probe.margin)[chosen]
+
+
+def _passed(scores: VectorArray, floor: VectorArray) -> tuple[NDArray[np.int64], NDArray[np.int64], Mask]:
+    """Which of the (m, n) scores reach their query's floor, as places in them and queries, and whose are a crowd."""
+    passed = np.flatnonzero(scores >= floor)
+    owners = passed % len(floor)
+    return passed, owners, np.bincount(owners, minlength=len(floor)) * CROWDED > len(scores)
 
 
 def _whole(probe: Probe, part: _Part, chosen: NDArray[np.int64], wanted: int) -> Hopeful:

@@ -122,6 +122,25 @@ def test_rows_that_are_removed_after_they_were_named_hide_nobody(
     assert found.tolist() == np.argsort(-right)[:10].tolist()
 
 
+@pytest.mark.parametrize("queries", [1, 3])
+def test_many_who_come_late_and_are_all_better_are_not_all_compared(
+    monkeypatch: pytest.MonkeyPatch, queries: int
+) -> None:
+    """The first rows set a bar that a third of the later ones pass: those have a bar of their own."""
+    vectors = unit_vectors(ROWS, DIM, seed=10)
+    probes = unit_vectors(queries, DIM, seed=11)
+    rng = np.random.default_rng(12)
+    near = probes[0] + rng.uniform(0.01, 0.1, (1_200, 1)) * rng.standard_normal((1_200, DIM))
+    vectors[-1_200:] = near / np.linalg.norm(near, axis=1, keepdims=True)
+    vectors[-1] = np.nan  # one of them is removed
+    index = SegmentedIndex(DIM)
+    index.add(np.arange(ROWS), vectors)
+    monkeypatch.setattr(scan, "_whole", lambda *arguments: pytest.fail("all rows of a part were compared"))
+    _, found = index.search(probes, 10)
+    right = np.nan_to_num(vectors.astype(np.float64), nan=-1) @ probes.T.astype(np.float64)
+    assert found.tolist() == np.argsort(-right, axis=0)[:10].T.tolist()
+
+
 def test_a_search_beside_the_removal_of_everything_finds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     index = SegmentedIndex(DIM)
     index.add(np.arange(ROWS), unit_vectors(ROWS, DIM, seed=8))
