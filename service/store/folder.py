@@ -50,7 +50,7 @@ class FolderStore:
         """`stage` under names that another store chose: those of a backup. What a crash left there is replaced."""
         names = list(pictures)
         shares = [names[first::SYNC_THREADS] for first in range(min(SYNC_THREADS, len(names)))]
-        writing = [self._threads.submit(self._write, {name: pictures[name] for name in share}) for share in shares]
+        writing = [self._threads.submit(self._write_all, {name: pictures[name] for name in share}) for share in shares]
         wait(writing)  # all of them, also where one failed: none may appear after the others were dropped
         try:
             for one in writing:
@@ -129,12 +129,15 @@ class FolderStore:
     def _place(self, name: str) -> Path:
         return self._root / name[:2] / name
 
-    def _write(self, pictures: Mapping[str, bytes]) -> None:
+    def _write_all(self, pictures: Mapping[str, bytes]) -> None:
         for name, picture in pictures.items():
-            with (self._root / STAGING / name).open("wb") as file:
-                file.write(picture)
-                file.flush()
-                os.fsync(file.fileno())
+            self._write(name, picture)
+
+    def _write(self, name: str, picture: bytes) -> None:
+        with (self._root / STAGING / name).open("wb") as file:
+            file.write(picture)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _explain(error: OSError) -> str:
