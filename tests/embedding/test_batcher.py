@@ -3,82 +3,14 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from service.embedding.batcher import Batcher, Lane
+from service.embedding.batcher import Lane
 from service.errors import Overloaded, Stopping
-
-PATIENCE_S = 10.0
-
-
-class Worker:
-    """Doubles numbers. Batches are noted; while it is held, the one it is at does not end."""
-
-    def __init__(self) -> None:
-        self.batches: list[list[int]] = []
-        self.started = threading.Event()
-        self._free = threading.Event()
-        self._free.set()
-
-    def run(self, items: list[int]) -> Sequence[int | Exception]:
-        self.batches.append(list(items))
-        self.started.set()
-        assert self._free.wait(PATIENCE_S)
-        return [2 * item for item in items]
-
-    def hold(self) -> None:
-        self.started.clear()
-        self._free.clear()
-
-    def release(self) -> None:
-        self._free.set()
-
-
-Batching = Batcher[int, int]
-
-
-@contextmanager
-def batching(
-    run: Callable[[list[int]], Sequence[int | Exception]], *, max_batch: int = 8, max_waiting: int = 100,
-    observe: Callable[[int], None] = lambda size: None,
-) -> Iterator[Batching]:  # fmt: skip
-    batcher = Batching("test", run, max_batch=max_batch, max_waiting=max_waiting, observe=observe)
-    try:
-        yield batcher
-    finally:
-        batcher.close()
-
-
-def play(scene: Coroutine[Any, Any, Any]) -> Any:
-    """Run a scene; a caller who is never answered fails it."""
-    return asyncio.run(asyncio.wait_for(scene, PATIENCE_S))
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - another thread makes it true
-        await asyncio.sleep(0.001)
-
-
-async def busy(batcher: Batching, worker: Worker) -> asyncio.Task[list[int]]:
-    """Keep the worker busy with an item of its own, so that what comes next gathers."""
-    worker.hold()
-    task = asyncio.create_task(batcher.submit([0]))
-    await until(worker.started.is_set)
-    return task
-
-
-async def queued(batcher: Batching, *requests: tuple[list[int], Lane]) -> list[asyncio.Task[list[int]]]:
-    """Submit requests in this order."""
-    tasks = []
-    for items, lane in requests:
-        expected = batcher.waiting + len(items)
-        tasks.append(asyncio.create_task(batcher.submit(items, lane)))
-        await until(lambda expected=expected: batcher.waiting == expected)
-    return tasks
+from tests.embedding.batching import PATIENCE_S, Worker, batching, busy, play, queued, until
 
 
 def test_each_caller_gets_the_results_of_its_own_items_in_their_order() -> None:
@@ -376,106 +308,6 @@ def test_an_empty_request_is_answered_with_nothing() -> None:
     with batching(worker.run) as batcher:
         assert play(batcher.submit([])) == []
     assert worker.batches == []
-
-
-def test_idle_threads_share_what_waits() -> None:
-    """One is busy when four come, so the two who are idle have two each."""
-    batches: list[list[int]] = []
-    first, both = threading.Event(), threading.Barrier(3)
-
-    def run(items: list[int]) -> Sequence[int | Exception]:
-        batches.append(list(items))
-        if items == [0]:
-            first.set()
-        both.wait(PATIENCE_S)
-        return items
-
-    async def scene() -> list[list[int]]:
-        early = asyncio.create_task(batcher.submit([0]))
-        await asyncio.to_thread(first.wait, PATIENCE_S)
-        return [await batcher.submit([1, 2, 3, 4]), await early]
-
-    batcher = Batching("test", run, max_batch=8, max_waiting=100, threads=3)
-    try:
-        assert play(scene()) == [[1, 2, 3, 4], [0]]
-    finally:
-        batcher.close()
-    assert sorted(batches) == [[0], [1, 2], [3, 4]]
-
-
-@pytest.mark.parametrize(("even", "next_batch"), [(False, [5]), (True, [5, 6, 7])])
-def test_an_even_batcher_waits_for_as_many_as_the_busy_thread_has(even: bool, next_batch: list[int]) -> None:
-    """One thread has three in hand, the other is idle, and three more come one by one."""
-    batches: list[list[int]] = []
-    gates = {first: threading.Event() for first in (0, 1, 2, 5)}
-
-    def run(items: list[int]) -> Sequence[int | Exception]:
-        batches.append(list(items))
-        gates.get(items[0], gates[5]).wait(PATIENCE_S)
-        return items
-
-    async def scene() -> None:
-        asked = [asyncio.create_task(batcher.submit([item])) for item in (0, 1)]
-        await until(lambda: len(batches) == 2)
-        asked += await queued(batcher, ([2, 3, 4], Lane.QUERY))
-        gates[0].set()
-        await until(lambda: len(batches) == 3)
-        gates[1].set()
-        await until(lambda: batcher.idle == 1)
-        for number, item in enumerate((5, 6, 7), start=1):
-            asked.append(asyncio.create_task(batcher.submit([item])))
-            await until(lambda number=number: batcher.waiting == number or len(batches) > 3)
-        await until(lambda: len(batches) > 3)
-        for gate in gates.values():
-            gate.set()
-        await asyncio.gather(*asked)
-
-    batcher = Batching("test", run, max_batch=8, max_waiting=100, threads=2, even=even)
-    try:
-        play(scene())
-    finally:
-        for gate in gates.values():
-            gate.set()
-        batcher.close()
-    assert batches[2:4] == [[2, 3, 4], next_batch]
-
-
-@pytest.mark.parametrize(("threads", "items", "sizes"), [(2, 3, [1, 2]), (2, 5, [2, 3]), (4, 10, [2, 2, 3, 3])])
-def test_idle_threads_of_an_even_batcher_take_all_of_a_burst(threads: int, items: int, sizes: list[int]) -> None:
-    """None of them leaves what is left over until another is done."""
-    batches: list[int] = []
-    all_at_once = threading.Barrier(threads)
-
-    def run(items: list[int]) -> Sequence[int | Exception]:
-        batches.append(len(items))
-        all_at_once.wait(PATIENCE_S)
-        return items
-
-    batcher = Batching("test", run, max_batch=8, max_waiting=100, threads=threads, even=True)
-    try:
-
-        async def scene() -> list[int]:
-            await until(lambda: batcher.idle == threads)
-            return await batcher.submit(list(range(items)))
-
-        assert play(scene()) == list(range(items))
-    finally:
-        batcher.close()
-    assert sorted(batches) == sizes
-
-
-def test_an_even_batcher_leaves_nobody_when_the_busy_thread_is_done() -> None:
-    """Fewer wait than it had, nobody else comes, and all are answered."""
-
-    async def scene() -> list[list[int]]:
-        return await asyncio.gather(*(batcher.submit(list(range(size))) for size in (7, 1, 5, 2, 1)))
-
-    batcher = Batching("test", lambda items: items, max_batch=4, max_waiting=100, threads=3, even=True)
-    try:
-        for _ in range(200):
-            assert play(scene()) == [list(range(size)) for size in (7, 1, 5, 2, 1)]
-    finally:
-        batcher.close()
 
 
 def test_who_comes_in_one_turn_of_the_loop_is_in_one_batch() -> None:
