@@ -1,7 +1,7 @@
 """Sketches and what is found by them, beside products in float64."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from service.domain import VectorArray
 from service.index import scan, segmented
+from service.index.blocks import View
 from service.index.segmented import SegmentedIndex
 from service.index.sketch import Probe, Sketch
 from tests.index.contract import unit_vectors
@@ -106,14 +107,12 @@ def test_rows_that_are_removed_after_they_were_named_hide_nobody(
     index = SegmentedIndex(DIM)
     index.add(np.arange(ROWS), vectors)
     gone = np.arange(5_000, 9_000) if crowd else best[:90]
-    divided = scan._divided
+    divided, calls = scan._divided, itertools.count(1)
 
-    calls = itertools.count(1)
-
-    def removed_before(*arguments: object) -> object:
+    def removed_before(hopeful: scan.Found, wanted: int) -> tuple[np.ndarray, scan.Found]:
         if next(calls) == looks:
             index.remove(gone)
-        return divided(*arguments)  # type: ignore[arg-type]
+        return divided(hopeful, wanted)
 
     monkeypatch.setattr(scan, "_divided", removed_before)
     (found,) = index.search(vectors[:1], 10)[1]
@@ -146,9 +145,9 @@ def test_a_search_beside_the_removal_of_everything_finds_nobody(monkeypatch: pyt
     index.add(np.arange(ROWS), unit_vectors(ROWS, DIM, seed=8))
     scanned = segmented.scan
 
-    def emptied_before(*arguments: object) -> object:
+    def emptied_before(queries: VectorArray, seen: Sequence[View], *how_far: int) -> scan.Found:
         index.remove(np.arange(ROWS))
-        return scanned(*arguments)  # type: ignore[arg-type]
+        return scanned(queries, seen, *how_far)
 
     monkeypatch.setattr(segmented, "scan", emptied_before)
     similarities, found = index.search(unit_vectors(3, DIM, seed=9), 10)
@@ -160,8 +159,8 @@ def test_a_query_that_everything_is_alike_to_does_not_burden_those_beside_it(mon
     widths = []
     by_query = scan._by_query
 
-    def noted(*arguments: object) -> scan.Found:
-        found = by_query(*arguments)  # type: ignore[arg-type]
+    def noted(queries: int, hopeful: Sequence[scan.Hopeful]) -> scan.Found:
+        found = by_query(queries, hopeful)
         widths.append(found[0].shape[1])
         return found
 
