@@ -147,18 +147,15 @@ class Batcher(Generic[Item, Result]):
                 self._changed.notify(self._idle)
 
     def _take(self) -> list[_Entry[Item, Result]]:
-        """Up to max_batch entries whose callers are still there, and no more than leave the idle threads as many:
+        """Up to max_batch entries whose callers are still there, and no more than leave the idle threads as many each:
         queries first, one place kept for bulk.
 
         Batches of one have no place to keep, so the lanes take turns.
         """
-        waiting, share = self.waiting, 1 + self._idle
-        if self._even:
-            if waiting * (len(self.threads) - share) < self._in_hand and not self._stopping:
-                return []
-            most = min(self._max_batch, max(1, waiting // share))  # the next one has no fewer, so it does not decline
-        else:
-            most = min(self._max_batch, -(-waiting // share))
+        waiting, free = self.waiting, 1 + self._idle
+        if self._even and not self._stopping and waiting * (len(self.threads) - free) < self._in_hand:
+            return []
+        most = min(self._max_batch, max(1, waiting // free))
         self._bulk_next = not self._bulk_next
         bulk = self._take_from(Lane.BULK, 1 if most > 1 or self._bulk_next else 0)
         batch = self._take_from(Lane.QUERY, most - len(bulk)) + bulk

@@ -113,10 +113,9 @@ def _sketched(queries: VectorArray, views: Sequence[tuple[int, View]], wanted: i
         best = best_of([best, _exact(probe, seen, promising)], wanted)
         rest.append(others)  # until all rounds have raised the bar, which most of them are below then
         bar = _bar(best, wanted) - probe.margin
-    if bar is None:  # there are no rows
-        return best
     scores, places = (np.concatenate([one[part] for one in rest], axis=1) for part in range(2))
-    places = np.where(scores >= probe.in_units(bar)[:, None], places, GONE)
+    floor = probe.in_units(_bar(best, wanted) - probe.margin)
+    places = np.where(scores >= floor[:, None], places, GONE)
     return best_of([best, _exact(probe, seen, places)], wanted)
 
 

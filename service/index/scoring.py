@@ -10,7 +10,7 @@ from service.domain import CropIds, VectorArray
 from service.index.blocks import GONE, View
 from service.index.scan import LOW
 
-COPIED_BYTES = 384 << 10
+COPIED_BYTES = 384 << 10  # at once: more comes fresh from the system each time, less is more calls; both take longer
 
 
 def rescored(
