@@ -20,7 +20,7 @@ from benchmarks.figures import figure
 from benchmarks.filling import fill, made_vectors
 from benchmarks.generator import name_of_generator
 from benchmarks.machine import ROOT, WORK, anonymous_bytes, resident_bytes
-from benchmarks.raw import MODEL_DIR, measure_alone
+from benchmarks.raw import MODEL_DIR, PARTS, measure_parts
 from benchmarks.serving import (
     Plan,
     Service,
@@ -31,7 +31,7 @@ from benchmarks.serving import (
     measure_service,
     prepare_requests,
 )
-from benchmarks.turns import PARTS, measure_bulk_turns, measure_query_turns
+from benchmarks.turns import measure_bulk_turns, measure_query_turns
 from service.embedding.manifest import read_manifest
 from tests.server import free_port
 
@@ -90,7 +90,9 @@ def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any
     if scope.alone:
         say(f"{crops:,} crops: the parts alone")
         parts = PARTS if scope.load else ("index",)
-        found["alone"] = now() | measure_parts(folder / "vectors.npy", scope.raw_seconds, scope.plan.repeats, parts)
+        found["alone"] = now() | measure_parts(
+            folder / "vectors.npy", seconds=scope.raw_seconds, repeats=scope.plan.repeats, parts=parts
+        )
     if scope.service:
         (folder / "made").unlink()  # used up: enrolment changes it
         found |= measure_whole(crops, folder, scope, found.get("alone"), say)
@@ -107,6 +109,8 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
     """The service: start, memory, one client, its parts alone in turn with it where they were measured, load,
     enrolment."""
     service, plan = Service(folder), scope.plan
+    in_turn = alone if scope.turns else None
+    times = {"seconds": plan.seconds, "raw_seconds": scope.raw_seconds, "repeats": plan.repeats}
     say(f"{crops:,} crops: start")
     found: dict[str, Any] = {"first_start_s": round(service.start_timed(), 3)}
     try:
@@ -117,10 +121,9 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
         found["latency"] = measure_latency(service, requests["raw"], seconds=plan.seconds, repeats=plan.repeats)
         if scope.ks:
             found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds)
-        if scope.turns and alone is not None:
+        if in_turn is not None:
             say(f"{crops:,} crops: in turn with its parts")
-            times = {"seconds": plan.seconds, "raw_seconds": scope.raw_seconds, "repeats": plan.repeats}
-            found["turns"] = measure_query_turns(service, folder / "vectors.npy", requests["raw"], alone, **times)
+            found["turns"] = measure_query_turns(service, folder / "vectors.npy", requests["raw"], in_turn, **times)
         if scope.load:
             say(f"{crops:,} crops: filters")
             found["filters"] = measure_filters(service, folder, seconds=plan.seconds, repeats=plan.repeats)
@@ -131,22 +134,12 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
         found["enrolment"] = measure_enrolments(
             service, folder / "enrolments", seconds=plan.seconds, repeats=plan.repeats, whole=scope.load
         )
-        if scope.turns and alone is not None:
-            found["bulk_turns"] = measure_bulk_turns(service, folder / "bulk", alone, **times)
+        if in_turn is not None:
+            found["bulk_turns"] = measure_bulk_turns(service, folder / "bulk", in_turn, **times)
         found["memory"]["after_load"] = memory_of(service)
     finally:
         service.stop()
     return found
-
-
-def measure_parts(vectors: Path, seconds: float, repeats: int, parts: tuple[str, ...]) -> dict[str, Any]:
-    """Decode, embed and search alone, one after the other."""
-    return {
-        part: measure_alone(
-            part, seconds=seconds, repeats=repeats, vectors=None if part in ("decode", "embed") else vectors
-        )
-        for part in parts
-    }
 
 
 def measure_restart(service: Service, times: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from service.domain import VectorArray
 from service.embedding.manifest import read_manifest
 
 MODEL_DIR: Path = Settings.model_fields["model_dir"].default
+PARTS = ("decode", "embed", "faiss", "sgemm", "index")
 QUERIES = (1, 8, 32)
 K = 26  # what a query for 10 identities asks the index for at least
 TOP = 10
@@ -42,6 +43,20 @@ def measure_alone(
         command += ["--vectors", str(vectors)]
     ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(ended.stdout)
+    return found
+
+
+def measure_parts(
+    vectors: Path, *, seconds: float, repeats: int, parts: Sequence[str] = PARTS, known: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Parts alone, one after the other; decode and embed only the way that was best where that is `known`."""
+    found = {}
+    for part in parts:
+        searches = part not in ("decode", "embed")
+        found[part] = measure_alone(
+            part, seconds=seconds, repeats=repeats, vectors=vectors if searches else None,
+            way=None if searches or known is None else known[part]["best"],
+        )  # fmt: skip
     return found
 
 

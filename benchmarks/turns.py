@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bounds import CLIENTS, OWN, RAW, allowed_per_s, alone_p50_ms
-from benchmarks.enrolling import AT_ONCE, LONGER, prepare_enrolments
+from benchmarks.enrolling import AT_ONCE, LONGER, measure_enrolment, prepare_enrolments
 from benchmarks.generator import run_clients
-from benchmarks.raw import measure_alone
+from benchmarks.raw import measure_alone, measure_parts
 from benchmarks.serving import WARM_UP_S, Service
 
-PARTS = ("decode", "embed", "faiss", "sgemm", "index")
 BULK_CLIENTS = 4
 
 
@@ -22,12 +21,7 @@ def measure_query_turns(
     with many clients and with one."""
     turns = []
     for _ in range(repeats):
-        parts = {
-            part: measure_alone(part, seconds=raw_seconds, repeats=1, way=alone[part]["best"])
-            if part in ("decode", "embed")
-            else measure_alone(part, seconds=raw_seconds, repeats=1, vectors=vectors)
-            for part in PARTS
-        }
+        parts = measure_parts(vectors, seconds=raw_seconds, repeats=1, known=alone)
         run_clients(service.port, requests, clients=int(CLIENTS), seconds=WARM_UP_S)
         many = run_clients(service.port, requests, clients=int(CLIENTS), seconds=seconds)
         one = run_clients(service.port, requests, clients=1, seconds=seconds)
@@ -45,12 +39,14 @@ def measure_bulk_turns(
 ) -> list[dict[str, Any]]:
     """Of each turn what the network alone gave, and then enrolment of many pictures a request. It fills the gallery
     with the same few pictures over and over, so queries come before."""
-    requests = prepare_enrolments(folder)["bulk"]
+    requests, longer = prepare_enrolments(folder)["bulk"], max(1, round(seconds)) * LONGER
     turns = []
     for _ in range(repeats):
         embed = measure_alone("embed", seconds=raw_seconds, repeats=1, way=alone["embed"]["best"])
-        run = run_clients(service.port, requests, clients=BULK_CLIENTS, seconds=max(1, round(seconds)) * LONGER)
+        enrolled = measure_enrolment(
+            service, requests, clients=BULK_CLIENTS, pictures=AT_ONCE, seconds=longer, repeats=1
+        )
         turns.append({
-            "embed_per_s": embed["per_s"]["median"], "bulk_crops_per_s": round(run.answered_per_s * AT_ONCE, 1),
+            "embed_per_s": embed["per_s"]["median"], "bulk_crops_per_s": enrolled["crops_per_s"]["median"],
         })  # fmt: skip
     return turns
