@@ -16,7 +16,7 @@ test: .venv/test  ## run all tests, with coverage
 	$(IN)/python -m pytest --numprocesses 2 --cov --cov-report=term:skip-covered
 
 crash-test: .venv/test  ## 200 kills on both databases and 200 losses of power; REAPPEAR_TEST_SEED for others
-	REAPPEAR_TEST_KILLS=200 REAPPEAR_TEST_LOSSES=200 $(IN)/python -m pytest -rP --durations=5 tests/crash tests/faults
+	REAPPEAR_TEST_KILLS=200 REAPPEAR_TEST_LOSSES=200 $(IN)/python -m pytest -o faulthandler_timeout=3600 -rP --durations=5 tests/crash tests/faults
 
 compose-test: .venv/test  ## build the image, bring the stack up, hurt it, upgrade it, take it down (needs Docker, or root)
 	$(IN)/python -m pytest tests/compose
