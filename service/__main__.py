@@ -1,13 +1,11 @@
 """`python -m service [--migrate]`: run the service, after bringing its database up to date if asked."""
 
 import argparse
-import ctypes
 import gc
 import os
 import signal
 import socket
 import sys
-from contextlib import suppress
 
 import uvicorn
 
@@ -15,17 +13,8 @@ from service.app import create_app
 from service.config import Settings, SettingsRefused, read_settings
 from service.db.schema import upgrade
 from service.errors import ReappearError
+from service.heaps import share_heaps
 from service.store.lock import FolderLock
-
-M_ARENA_MAX = -8  # of glibc's malloc.h
-HEAPS = 2
-
-
-def share_heaps() -> None:
-    """Have threads share the heaps of malloc: each of its own keeps what its thread once needed, and ten of them kept
-    60 MB at 100,000 crops and 300 MB at a million. Where there is no glibc, nothing is done."""
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, HEAPS)
 
 
 class Server(uvicorn.Server):

@@ -42,6 +42,7 @@ from service.flows.rewriting import Rewriting
 from service.flows.snapshots import Kind, Snapshots
 from service.flows.watching import Watch
 from service.flows.writer import Writer
+from service.heaps import trim_heaps
 from service.images.decode import PictureLimits
 from service.images.quality import QualityGate
 from service.index.faiss_setup import FAISS_VERSION, tune_faiss
@@ -256,6 +257,7 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
                 log.exception("the index cannot be loaded")
                 raise
             else:
+                trim_heaps()
                 log.info("ready", extra={"crops": len(parts.galleries), "generation": parts.galleries.generation})
                 return
 
