@@ -246,7 +246,8 @@ class VectorIndex(Protocol):
         ...
 
     def restore(self, pieces: Iterable[Piece]) -> None:
-        """Take the pieces of an index like this one, instead of adding row by row. Into an empty index."""
+        """Take the pieces of an index like this one, and their memory, instead of adding row by row. Into an empty
+        index."""
         ...
 
     @property

@@ -46,6 +46,13 @@ class Block:
         """An empty block. Its memory is the system's to give when rows come."""
         return cls(np.empty((size, dim), dtype), np.empty(size, np.int64), Sketch.of(size, dim))
 
+    @classmethod
+    def around(cls, ids: CropIds, vectors: Rows) -> "Block":
+        """A full block of rows whose memory it takes over, GONE where removed."""
+        block = cls(vectors, ids, Sketch.of(*vectors.shape), count=len(ids), live=int((ids != GONE).sum()))
+        block.sketch.put(0, vectors)
+        return block
+
     @property
     def full(self) -> bool:
         """Whether it takes no more rows."""

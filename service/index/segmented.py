@@ -154,10 +154,14 @@ class SegmentedIndex:
         ]
 
     def restore(self, pieces: Iterable[Piece]) -> None:
-        """Take the pieces of an index like this one, instead of adding row by row. Into an empty index."""
+        """Take the pieces of an index like this one, and their memory, instead of adding row by row. Into an empty
+        index."""
         for piece in pieces:
             fresh: list[Block] = []
-            put(fresh, piece.ids, piece.vectors, self._block_rows, self.dim, self._kind.dtype)
+            if len(piece.ids) == self._block_rows and piece.vectors.dtype == self._kind.dtype:
+                fresh.append(Block.around(piece.ids, piece.vectors))
+            else:
+                put(fresh, piece.ids, piece.vectors, self._block_rows, self.dim, self._kind.dtype)
             with self._writing:
                 self._state = replace(self._state, loose=(*self._state.loose, *fresh))
         self._ask()

@@ -10,6 +10,7 @@ import re
 import secrets
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,22 +118,29 @@ class SnapshotFolder:
         return snapshot
 
     def pieces(self, snapshot: Snapshot, collection: int) -> Iterator[tuple[PieceFile, Piece]]:
-        """The pieces of a collection, each in memory of its own. Raises SnapshotRefused."""
-        for file in snapshot.files[collection]:
-            ids = np.empty(file.rows, "<i8")
-            vectors = np.empty((file.rows, snapshot.stamp.dim), file.dtype)
-            crc32 = 0
-            try:
-                with (self._folder / file.name).open("rb") as content:
-                    for chunk in (chunk for array in (ids, vectors) for chunk in _chunks(array)):
-                        if content.readinto(chunk.data) != chunk.nbytes:
-                            raise SnapshotRefused(f"{file.name} ends too early")
-                        crc32 = zlib.crc32(chunk.data, crc32)
-            except OSError as error:
-                raise SnapshotRefused(f"{file.name} cannot be read ({error.strerror})") from error
-            if crc32 != file.crc32:
-                raise SnapshotRefused(f"{file.name} is damaged")
-            yield file, Piece(file.name, ids, vectors)
+        """The pieces of a collection, each in memory of its own, the next one being read while the caller is at one.
+        Raises SnapshotRefused."""
+        files, dim = snapshot.files[collection], snapshot.stamp.dim
+        with ThreadPoolExecutor(1, "snapshot") as reader:
+            coming = [reader.submit(self._read_piece, file, dim) for file in files[:1]]
+            for number, file in enumerate(files):
+                piece = coming.pop().result()
+                coming = [reader.submit(self._read_piece, after, dim) for after in files[number + 1 : number + 2]]
+                yield file, piece
+
+    def _read_piece(self, file: PieceFile, dim: int) -> Piece:
+        ids, vectors, crc32 = np.empty(file.rows, "<i8"), np.empty((file.rows, dim), file.dtype), 0
+        try:
+            with (self._folder / file.name).open("rb") as content:
+                for chunk in (chunk for array in (ids, vectors) for chunk in _chunks(array)):
+                    if content.readinto(chunk.data) != chunk.nbytes:
+                        raise SnapshotRefused(f"{file.name} ends too early")
+                    crc32 = zlib.crc32(chunk.data, crc32)
+        except OSError as error:
+            raise SnapshotRefused(f"{file.name} cannot be read ({error.strerror})") from error
+        if crc32 != file.crc32:
+            raise SnapshotRefused(f"{file.name} is damaged")
+        return Piece(file.name, ids, vectors)
 
     def write(
         self, stamp: Stamp, pieces: Mapping[int, list[Piece]], known: Mapping[tuple[int, str], PieceFile],

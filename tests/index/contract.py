@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ class VectorIndexContract:
         index.add(np.arange(300), vectors[:300])
         index.remove(np.arange(0, 300, 7))
         restored = make_index(DIM)
-        restored.restore(index.cut())
+        restored.restore(replace(one, ids=one.ids.copy(), vectors=one.vectors.copy()) for one in index.cut())
         for one in (index, restored):
             one.remove(np.arange(0, 300, 5))
             one.add(np.arange(300, 400), vectors[300:])
