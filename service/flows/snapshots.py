@@ -23,6 +23,7 @@ from service.store.snapshots import Abandoned, PieceFile, Snapshot, SnapshotFold
 log = logging.getLogger(__name__)
 
 KEPT = 2
+FIRST_LOOK_S = 1  # whether it is ready: where it read everything from SQL, the next start need not do so again
 LOOK_S = 60  # how often to look whether it is time, at least
 NEVER = float("-inf")
 
@@ -113,12 +114,14 @@ class Snapshots:
 
     async def keep(self, writer: Writer, ready: Callable[[], None]) -> None:
         """Write snapshots when it is time, until cancelled, which abandons the one that is being written."""
+        pause = min(self._every_s, FIRST_LOOK_S)
         while True:
-            await asyncio.sleep(min(self._every_s, LOOK_S))
+            await asyncio.sleep(pause)
             try:
                 ready()
             except NotReady:
                 continue
+            pause = min(self._every_s, LOOK_S)
             if time.monotonic() >= self._due_at and self._has_changed():
                 await self.write(writer)
 

@@ -307,6 +307,12 @@ def test_snapshots_come_by_themselves_while_the_index_changes_and_two_are_kept(s
     assert SnapshotFolder(index_of(settings)).numbers() == [3, 2]
 
 
+def test_after_a_start_that_read_everything_from_the_database_there_is_a_snapshot_soon(filled: Settings) -> None:
+    shutil.rmtree(index_of(filled))
+    with serving(filled):
+        wait_for(lambda: SnapshotFolder(index_of(filled)).numbers() == [1])
+
+
 def test_nothing_is_written_of_an_index_that_was_never_loaded(filled: Settings) -> None:
     before = sorted(path.name for path in index_of(filled).iterdir())
     other = Path(shutil.copytree(filled.model_dir, filled.data_dir.with_name("model")))
