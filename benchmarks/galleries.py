@@ -144,8 +144,8 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
 
 
 def measure_restart(service: Service, times: int) -> dict[str, Any]:
-    """Seconds to stop, and from start to ready, several times, once there is a snapshot, as there is for all who have run
-    for a minute; the last leaves it running."""
+    """Seconds to stop, and from start to ready, several times, once there is a snapshot, as there is wherever a service
+    has run for a minute; the last leaves it running."""
     stops, starts = [], []
     deadline = time.monotonic() + service.patience_s
     while times and not any((service.data_dir / SNAPSHOT_FOLDER).glob("*.json")):

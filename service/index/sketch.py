@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.domain import CropIds, VectorArray
 
 LARGEST = 127  # of a code; -128 is left out, so that both signs are alike
-ROUNDED_AT_ONCE = 4096  # rows: what is computed with on the way stays within a few MB
+ROUNDED_AT_ONCE = 256  # rows: what is computed with on the way stays in the cache, and malloc keeps it at hand
 ROUNDING = 1e-5  # bound on float32 rounding of an inner product of unit vectors (512-d: about 2e-6 seen)
 
 
