@@ -80,7 +80,7 @@ def _restore(
             raise
         except Exception as error:  # whatever is wrong with it, SQL has all of it too
             expected = isinstance(error, SnapshotRefused)
-            reason = error if expected else repr(error)
+            reason = str(error) if expected else repr(error)  # the error itself would keep what was loaded in memory
             log.warning(
                 "a snapshot of the index is not used: %s", reason, extra={"snapshot": number}, exc_info=not expected
             )
@@ -88,7 +88,7 @@ def _restore(
             continue
         snapshots.loaded(snapshot, _known(galleries, taken))
         return np.concatenate([NONE, *(ids for several in taken.ids.values() for ids in several)])
-    snapshots.loaded(None, {})
+    snapshots.loaded(None, {}, missed=bool(crops))
     return NONE
 
 

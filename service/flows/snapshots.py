@@ -93,9 +93,11 @@ class Snapshots:
         if stamp.generation > meta.generation:
             raise SnapshotRefused(f"it is of generation {stamp.generation}, the database is at {meta.generation}")
 
-    def loaded(self, used: Snapshot | None, known: dict[tuple[int, str], PieceFile]) -> None:
-        """The index is about to be ready, from this snapshot or from none, and these files are of pieces that it has.
-        Snapshots that were refused go, an older one that nobody looked at stays."""
+    def loaded(
+        self, used: Snapshot | None, known: dict[tuple[int, str], PieceFile], *, missed: bool = False
+    ) -> None:  # fmt: skip
+        """The index is about to be ready, from this snapshot or from none, which then may have been `missed`, and these
+        files are of pieces that it has. Snapshots that were refused go, an older one that nobody looked at stays."""
         with self._busy:
             keep = [_Kept(used, NEVER)] if used else []
             for number in self.folder.numbers():
@@ -105,7 +107,8 @@ class Snapshots:
                     except SnapshotRefused as error:
                         log.warning("a snapshot of the index is not kept: %s", error, extra={"snapshot": number})
             self._kept, self._known = keep, known
-            self._due_at = time.monotonic() + self._every_s if used else NEVER
+            first_s = self._every_s if used else min(self._every_s, LOOK_S)
+            self._due_at = NEVER if missed else time.monotonic() + first_s
             self._is_loaded = True
             try:
                 self._keep_only(keep)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,3 +195,22 @@ def test_manifests_go_before_the_pieces_they_name(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_has_no_snapshots(folder: SnapshotFolder) -> None:
     assert folder.numbers() == []
     folder.sweep([])
+
+
+def test_of_several_pieces_those_before_a_damaged_one_are_read(folder: SnapshotFolder, tmp_path: Path) -> None:
+    snapshot, _ = folder.write(STAMP, {1: [piece("a", 1), piece("b", 100), piece("c", 200)]}, {})
+    path = tmp_path / "index" / snapshot.files[1][1].name
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    reading = folder.pieces(snapshot, 1)
+    assert next(reading)[1].ids[0] == 1
+    with pytest.raises(SnapshotRefused, match=f"{path.name} is damaged"):
+        next(reading)
+
+
+def test_who_stops_reading_pieces_leaves_no_thread(folder: SnapshotFolder) -> None:
+    snapshot, _ = folder.write(STAMP, {1: [piece("a", 1), piece("b", 100), piece("c", 200)]}, {})
+    reading = folder.pieces(snapshot, 1)
+    next(reading)
+    assert any(thread.name.startswith("snapshot") for thread in threading.enumerate())
+    reading.close()
+    assert not any(thread.name.startswith("snapshot") for thread in threading.enumerate())
