@@ -70,6 +70,7 @@ class Snapshots:
         self._kept: list[_Kept] = []  # newest first
         self._known: dict[tuple[int, str], PieceFile] = {}
         self._is_loaded = False
+        self._missed = False
         self._due_at = NEVER
         self._abandoned = threading.Event()
         self._busy = threading.Lock()  # whoever changes the folder
@@ -107,8 +108,8 @@ class Snapshots:
                     except SnapshotRefused as error:
                         log.warning("a snapshot of the index is not kept: %s", error, extra={"snapshot": number})
             self._kept, self._known = keep, known
-            first_s = self._every_s if used else min(self._every_s, LOOK_S)
-            self._due_at = NEVER if missed else time.monotonic() + first_s
+            self._due_at = time.monotonic() + self._every_s if used else NEVER
+            self._missed = missed
             self._is_loaded = True
             try:
                 self._keep_only(keep)
@@ -117,14 +118,16 @@ class Snapshots:
 
     async def keep(self, writer: Writer, ready: Callable[[], None]) -> None:
         """Write snapshots when it is time, until cancelled, which abandons the one that is being written."""
-        pause = min(self._every_s, FIRST_LOOK_S)
+        first = True
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(min(self._every_s, FIRST_LOOK_S if first else LOOK_S))
             try:
                 ready()
             except NotReady:
                 continue
-            pause = min(self._every_s, LOOK_S)
+            early, first = first and not self._missed, False
+            if early:
+                continue
             if time.monotonic() >= self._due_at and self._has_changed():
                 await self.write(writer)
 
