@@ -10,7 +10,7 @@ from service.index.segmented import SegmentedIndex
 
 def exact_index(dim: int) -> VectorIndex:
     """The exact index on the CPU, the default."""
-    tune_faiss()
+    tune_faiss(dim)
     return SegmentedIndex(dim, threads=usable_cores())
 
 

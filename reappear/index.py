@@ -56,7 +56,7 @@ def advise_kind(
         raise FileRefused(f"{len(vectors)} vectors tell nothing about any kind of index; enrol people first")
     vectors, queries = _split(vectors)
     tried = ["exact", *kinds] if kinds else kinds_for(len(vectors))
-    tune_faiss()
+    tune_faiss(vectors.shape[1])
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
         task = bars.add_task("", total=len(tried))

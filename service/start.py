@@ -167,7 +167,7 @@ def _galleries(
     settings: Settings, fail_point: Callable[[str], None], block_rows: int, stack: ExitStack, model: Model
 ) -> Galleries:
     """Empty galleries of the kind that is asked for. Raises IndexRefused."""
-    tune_faiss()
+    tune_faiss(model.dim)
     kind = kind_of(settings.index, model.dim)
     background = ThreadPoolExecutor(1, thread_name_prefix="index", initializer=give_way)
     stack.callback(background.shutdown, cancel_futures=True)

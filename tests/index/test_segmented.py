@@ -24,7 +24,7 @@ HALF = 1e-3  # similarity of vectors that are kept as float16
 
 @pytest.fixture(autouse=True, scope="module")
 def _tuned() -> None:
-    tune_faiss()
+    tune_faiss(LARGE_DIM)
 
 
 @pytest.fixture
