@@ -16,6 +16,8 @@ from service.errors import ReappearError
 from service.heaps import share_heaps
 from service.store.lock import FolderLock
 
+COLLECT_AFTER = 5_000  # new objects; Python's 700 come together within a few queries, which leave no cycles behind
+
 
 class Server(uvicorn.Server):
     """Tells people where it answers, once it really does."""
@@ -26,6 +28,7 @@ class Server(uvicorn.Server):
         # Modules, routes and schemas stay until the end: looking through them for garbage stops every thread for 0.1 s
         gc.collect()
         gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             print(f"Reappear answers on http://{host}:{port} and explains itself on /docs", flush=True)
