@@ -14,7 +14,7 @@ from service.db.tables import vectors
 from service.flows.housekeeping import put_right
 from service.store.snapshots import SnapshotFolder
 from tests.api.holdings import parts_of, wait_for
-from tests.flows.test_snapshots import enrol, index_of, serving, write
+from tests.flows.indexed import enrol, index_of, serving, write
 
 GATHER_S = 1800
 

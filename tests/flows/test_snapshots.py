@@ -2,95 +2,20 @@
 
 import dataclasses
 import gc
-import logging
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 
-from service.app import create_app
 from service.config import Settings
 from service.index.blocks import Block
-from service.index.segmented import BLOCK_ROWS, SegmentedIndex
+from service.index.segmented import SegmentedIndex
 from service.store.snapshots import SnapshotFolder, Stamp
 from tests.api.holdings import parts_of, wait_for
-from tests.conftest import wait_until_ready
-from tests.pictures import jpeg
-
-JPEG = {"Content-Type": "image/jpeg"}
-PEOPLE = 6
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """What is said while loading and keeping snapshots."""
-    for name in ("service.flows.loading", "service.flows.snapshots"):
-        monkeypatch.setattr(logging.getLogger(name), "handlers", [caplog.handler])
-        caplog.set_level("INFO", name)
-    return caplog
-
-
-@contextmanager
-def serving(
-    settings: Settings, fail_point: Callable[[str], None] = lambda name: None, block_rows: int = BLOCK_ROWS
-) -> Iterator[TestClient]:
-    app = create_app(settings, fail_point=fail_point, block_rows=block_rows)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        wait_until_ready(client)
-        yield client
-
-
-def enrol(client: TestClient, *seeds: int, collection: str = "default") -> None:
-    for seed in seeds:
-        params = {"identity": f"p-{seed}", "collection": collection}
-        assert client.post("/gallery", params=params, content=jpeg(seed), headers=JPEG).status_code in (200, 201)
-
-
-def write(client: TestClient) -> None:
-    """A snapshot of now."""
-    assert client.portal is not None
-    client.portal.call(parts_of(client).snapshots.write, parts_of(client).writer)
-
-
-def answers(client: TestClient) -> list[Any]:
-    """What is found for everybody who was ever enrolled here, in both collections where there are two."""
-    found = []
-    for seed in range(1, PEOPLE + 3):
-        for collection in ("default", "other"):
-            params = {"k": 10, "hits": 10, "collection": collection}
-            answer = client.post("/query", params=params, content=jpeg(seed), headers=JPEG).json()
-            found.append([(one["identity"], one["similarity"], one["hits"]) for one in answer.get("candidates", ())])
-    ready = client.get("/readyz").json()
-    lengths = [len(parts_of(client).galleries.of(home).vectors) for home in (1, 2)]
-    return [found, ready["crops"], ready["generation"], lengths]
-
-
-def sources(log: pytest.LogCaptureFixture) -> list[tuple[int, int]]:
-    """Of each load, how many vectors came from a snapshot, and how many from the database."""
-    told = [vars(one) for one in log.records if one.getMessage() == "loaded the index"]
-    return [(one["from_snapshot"], one["from_database"]) for one in told]
-
-
-def index_of(settings: Settings) -> Path:
-    return settings.data_dir / "index"
-
-
-@pytest.fixture
-def filled(settings: Settings) -> Settings:
-    """Settings of a stopped service with people in two collections, and one snapshot that has them all."""
-    with serving(settings) as client:
-        client.post("/collections", json={"name": "other"})
-        enrol(client, *range(1, PEOPLE + 1))
-        enrol(client, 1, 2, collection="other")
-        client.delete("/gallery/p-3")
-    assert SnapshotFolder(index_of(settings)).numbers() == [1]
-    return settings
+from tests.flows.indexed import PEOPLE, answers, enrol, index_of, serving, sources
 
 
 def test_a_start_from_a_snapshot_answers_like_one_from_the_database(
@@ -123,22 +48,6 @@ def test_what_came_and_went_since_the_snapshot_is_as_it_is_in_the_database(
         enrol(client, 5)
         assert answers(client)[0][8][0][0] == "p-5"
     assert sources(log) == [(PEOPLE - 2, 4)]
-
-
-def test_a_start_that_finds_all_as_it_was_writes_nothing(filled: Settings) -> None:
-    before = {path.name: path.stat().st_mtime_ns for path in index_of(filled).iterdir()}
-    with serving(filled):
-        pass
-    assert {path.name: path.stat().st_mtime_ns for path in index_of(filled).iterdir()} == before
-
-
-def test_after_a_start_pieces_that_did_not_change_are_not_written_again(filled: Settings) -> None:
-    with serving(filled) as client:
-        enrol(client, PEOPLE + 1)
-        write(client)
-        newest, older = parts_of(client).snapshots._kept
-    assert newest.snapshot.files[2] == older.snapshot.files[2]
-    assert newest.snapshot.files[1] != older.snapshot.files[1]
 
 
 def rewrite(settings: Settings, change: Callable[[Stamp], Stamp]) -> None:
@@ -296,79 +205,3 @@ def test_an_old_database_that_was_put_back_by_hand_and_gave_its_ids_again_is_fou
             assert answers(client) == true
     assert "its vectors are not those of the database" in log.text
     assert "it is of generation 4, the database is at 3" in log.text
-
-
-def test_a_service_that_cannot_write_snapshots_says_so_and_goes_on(
-    settings: Settings, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: object, **options: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with serving(settings) as client:
-        enrol(client, 1)
-        write(client)
-        old = parts_of(client).snapshots._kept
-        with monkeypatch.context() as patch:
-            patch.setattr("service.store.snapshots.os.fdatasync", full)
-            enrol(client, 2)
-            write(client)
-            write(client)
-        assert log.text.count("no snapshot of the index can be written") == 2
-        assert "No space left on device" in log.text
-        assert parts_of(client).snapshots._kept == old
-        assert age(client) >= 0
-        enrol(client, 3)
-        assert answers(client)[1] == 3
-        write(client)
-        assert [one.snapshot.stamp.generation for one in parts_of(client).snapshots._kept] == [3, 1]
-
-
-def test_a_folder_that_cannot_be_made_keeps_nobody_from_starting(
-    settings: Settings, log: pytest.LogCaptureFixture
-) -> None:
-    settings.data_dir.mkdir(parents=True)
-    index_of(settings).write_text("a file in its place")
-    with serving(settings) as client:
-        enrol(client, 1)
-        write(client)
-        assert np.isnan(age(client))
-        assert answers(client)[1] == 1
-    assert "no snapshot of the index can be written" in log.text
-
-
-def age(client: TestClient) -> float:
-    (line,) = [
-        one for one in client.get("/metrics").text.splitlines() if one.startswith("reappear_snapshot_age_seconds")
-    ]
-    return float(line.split()[1])
-
-
-def test_snapshots_come_by_themselves_while_the_index_changes_and_two_are_kept(settings: Settings) -> None:
-    with serving(settings.model_copy(update={"snapshot_minutes": 0.0005})) as client:
-        snapshots = parts_of(client).snapshots
-
-        def newest() -> list[int]:
-            return [one.snapshot.stamp.generation for one in snapshots._kept]
-
-        for generation in (1, 2, 3):
-            enrol(client, generation)
-            wait_for(lambda: newest()[:1] == [generation])  # noqa: B023
-        wait_for(lambda: newest() == [3, 2])
-    assert SnapshotFolder(index_of(settings)).numbers() == [3, 2]
-
-
-def test_after_a_start_that_read_everything_from_the_database_there_is_a_snapshot_soon(filled: Settings) -> None:
-    shutil.rmtree(index_of(filled))
-    with serving(filled):
-        wait_for(lambda: SnapshotFolder(index_of(filled)).numbers() == [1])
-
-
-def test_nothing_is_written_of_an_index_that_was_never_loaded(filled: Settings) -> None:
-    before = sorted(path.name for path in index_of(filled).iterdir())
-    other = Path(shutil.copytree(filled.model_dir, filled.data_dir.with_name("model")))
-    manifest = other / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"name": "reid-default"', '"name": "another"'))
-    app = create_app(filled.model_copy(update={"model_dir": other}))
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        wait_for(lambda: client.get("/readyz").json()["error"] == "MODEL_MISMATCH")
-    assert sorted(path.name for path in index_of(filled).iterdir()) == before
