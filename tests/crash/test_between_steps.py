@@ -36,6 +36,12 @@ END_THE_WRITER = text(
 with_a_server = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # a SQLite commit dies with us
 
 
+@pytest.fixture(autouse=True)
+def _reads_are_written_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the commit at which something is to happen may be one of the audit log's."""
+    monkeypatch.setattr("service.flows.housekeeping.FLUSH_EVERY_S", 3600)
+
+
 class _At:
     """A fail point at which, once, something is done."""
 
