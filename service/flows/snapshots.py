@@ -125,11 +125,9 @@ class Snapshots:
                 ready()
             except NotReady:
                 continue
-            early, first = first and not self._missed, False
-            if early:
-                continue
-            if time.monotonic() >= self._due_at and self._has_changed():
+            if (self._missed or not first) and time.monotonic() >= self._due_at and self._has_changed():
                 await self.write(writer)
+            first = False
 
     async def write(self, writer: Writer) -> None:
         """Write a snapshot of now. What fails is logged, and tried again when the next is due."""
