@@ -14,7 +14,6 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, delete, insert, select, text, update
 
-from service.app import create_app
 from service.config import Settings
 from service.db.changes import encode_vector
 from service.db.engine import make_engine, parse_url
@@ -24,8 +23,8 @@ from service.flows.housekeeping import keep_house
 from service.flows.parts import Parts
 from service.index.segmented import SegmentedIndex
 from service.store.folder import FolderStore
-from tests.conftest import wait_until_ready
 from tests.crash.audit import audit
+from tests.flows.indexed import serving
 from tests.pictures import jpeg
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -69,14 +68,6 @@ class _FailingIndex(SegmentedIndex):
 
 
 @contextmanager
-def _serving(settings: Settings, at: _At | None = None) -> Iterator[TestClient]:
-    app = create_app(settings, fail_point=at) if at else create_app(settings)
-    with TestClient(app, base_url="http://127.0.0.1") as client:
-        wait_until_ready(client)
-        yield client
-
-
-@contextmanager
 def _connected(url: str) -> Iterator[Connection]:
     """A connection past the service."""
     engine = make_engine(parse_url(url), pool_size=1, read_only=False)
@@ -104,7 +95,7 @@ def test_an_enrolment_that_is_kept_but_cannot_be_indexed_is_unknown_and_its_repe
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.start.SegmentedIndex", _FailingIndex)
-    with _serving(settings) as client:
+    with serving(settings) as client:
         client.post("/gallery?identity=other", content=jpeg(9), headers=JPEG)
         _FailingIndex.failures = 1
         files = [("images", (f"{seed}.jpg", jpeg(seed), "image/jpeg")) for seed in (1, 2)]
@@ -126,7 +117,7 @@ def test_an_enrolment_that_is_kept_but_cannot_be_indexed_is_unknown_and_its_repe
         }
         assert _found(client, 1) == []
         assert client.post("/query", content=jpeg(1), headers=JPEG).json()["complete"]
-    with _serving(settings):
+    with serving(settings):
         assert [row.identity for row in audit(settings.url, settings.data_dir)] == ["other"]
 
 
@@ -134,13 +125,13 @@ def test_an_enrolment_that_could_not_be_indexed_is_found_after_the_next_write_an
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.start.SegmentedIndex", _FailingIndex)
-    with _serving(settings) as client:
+    with serving(settings) as client:
         _FailingIndex.failures = 1
         assert client.post("/gallery?identity=p-1", content=jpeg(1), headers=JPEG).status_code == 503
         assert client.post("/gallery?identity=p-2", content=jpeg(2), headers=JPEG).status_code == 201
         (crop,) = _found(client, 1)
         assert client.get(f"/crops/{crop}/picture").content == jpeg(1)
-    with _serving(settings) as client:
+    with serving(settings) as client:
         assert [row.identity for row in audit(settings.url, settings.data_dir)] == ["p-1", "p-2"]
         assert client.get(f"/crops/{crop}/picture").content == jpeg(1)
 
@@ -149,7 +140,7 @@ def test_an_enrolment_that_could_not_be_indexed_is_found_after_the_next_write_an
 def test_a_commit_that_the_database_breaks_off_is_unknown_and_can_be_repeated(settings: Settings) -> None:
     """The server ends the writer's connection right before the commit."""
     at = _At("before-commit")
-    with _serving(settings, at) as client:
+    with serving(settings, at) as client:
         at.action = lambda: _directly(settings.url, lambda connection: connection.execute(END_THE_WRITER))
         key = {**JPEG, "Idempotency-Key": "once"}
         answer = client.post("/gallery?identity=p-1", content=jpeg(1), headers=key)
@@ -158,7 +149,7 @@ def test_a_commit_that_the_database_breaks_off_is_unknown_and_can_be_repeated(se
         again = client.post("/gallery?identity=p-1", content=jpeg(1), headers=key)
         assert again.status_code == 201
         assert _found(client, 1) == [again.json()["accepted"][0]["crop"]]
-    with _serving(settings):
+    with serving(settings):
         assert [row.identity for row in audit(settings.url, settings.data_dir)] == ["p-1"]
 
 
@@ -174,7 +165,7 @@ def test_an_enrolment_into_a_collection_that_goes_meanwhile_is_refused_and_leave
         if made_anew:
             connection.execute(insert(collections).values(name="brief", created_at=old.created_at))
 
-    with _serving(settings, at) as client:
+    with serving(settings, at) as client:
         client.post("/collections", json={"name": "brief"})
         at.action = lambda: _directly(settings.url, remove)
         answer = client.post("/gallery?collection=brief", content=jpeg(1), headers=JPEG)
@@ -209,7 +200,7 @@ def test_a_picture_that_is_published_while_it_is_unlinked_does_not_stay(
 @with_a_server
 def test_a_start_waits_for_the_commit_that_a_killed_service_left_running(settings: Settings) -> None:
     """PostgreSQL may still be committing for a service that is dead already: its picture must not be dropped."""
-    with _serving(settings) as client:
+    with serving(settings) as client:
         vector = client.post("/embed", content=jpeg(1), headers=JPEG).json()["vector"]
     store = FolderStore(settings.data_dir / "pictures")
     (name,) = store.stage([jpeg(1)])
@@ -218,7 +209,7 @@ def test_a_start_waits_for_the_commit_that_a_killed_service_left_running(setting
         _enrol(late, name, vector)
         committing = threading.Timer(1.0, late.commit)
         committing.start()
-        with _serving(settings) as client:
+        with serving(settings) as client:
             committing.join()
             (crop,) = _found(client, 1)
             assert client.get(f"/crops/{crop}/picture").content == jpeg(1)
@@ -238,7 +229,7 @@ def test_an_enrolment_whose_commit_ends_long_after_its_connection_broke_is_found
     monkeypatch.setattr("service.app.keep_house", keep_house_when_told)
     monkeypatch.setattr("service.app.HOUSEKEEPING_S", 0.1)
     at = _At("before-commit")
-    with _serving(settings, at) as client, _connected(settings.url) as late:
+    with serving(settings, at) as client, _connected(settings.url) as late:
         client.post("/gallery?identity=other", content=jpeg(9), headers=JPEG)
         vector = client.post("/embed", content=jpeg(1), headers=JPEG).json()["vector"]
 
@@ -258,7 +249,7 @@ def test_an_enrolment_whose_commit_ends_long_after_its_connection_broke_is_found
             time.sleep(0.05)
         assert len(found) == 1
         assert client.get(f"/crops/{found[0]}/picture").content == jpeg(1)
-    with _serving(settings):
+    with serving(settings):
         assert [row.identity for row in audit(settings.url, settings.data_dir)] == ["other", "p-1"]
 
 

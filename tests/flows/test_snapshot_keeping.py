@@ -84,7 +84,7 @@ def test_snapshots_come_by_themselves_while_the_index_changes_and_two_are_kept(s
 
         for generation in (1, 2, 3):
             enrol(client, generation)
-            wait_for(lambda: newest()[:1] == [generation])  # noqa: B023
+            wait_for(lambda wanted=generation: newest()[:1] == [wanted])
         wait_for(lambda: newest() == [3, 2])
     assert SnapshotFolder(index_of(settings)).numbers() == [3, 2]
 
