@@ -70,7 +70,7 @@ class Guard:
         self._max_bodies_bytes = max_bodies_bytes
         self.body_timeout_s = body_timeout_s
         self._bodies_bytes = 0
-        self._refusals = Refusals(telemetry, SECURITY_HEADERS)
+        self.refusals = Refusals(telemetry, SECURITY_HEADERS)
         self._run_id, self._numbers = secrets.token_hex(4), itertools.count()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +83,7 @@ class Guard:
         known_as = given if REQUEST_ID.fullmatch(given) else f"{self._run_id}{next(self._numbers):08x}"
         lane, admission = WORK.get((scope["method"], scope["path"])), _admission_of(scope)
         if lane is not None and admission is not None and admission.is_full(lane):
-            await self._refusals.answer(send, known_as, scope["method"], scope["path"])
+            await self.refusals.answer(send, known_as, scope["method"], scope["path"])
             return  # before the body is read, routed and parsed: in a flood that would cost more than the work itself
         token = request_id.set(known_as)
         exchange = _Exchange(self, receive, send, lane, admission)
@@ -185,6 +185,7 @@ class _Exchange:
         """The request is answered."""
         if self._came and self._lane is not None and self._admission is not None:
             self._admission.go(self._lane)
+            self._guard.refusals.served()
 
     def _come(self) -> None:
         """Not before the body is whole: who sends slowly must not take a place from those who wait."""
