@@ -22,7 +22,8 @@ from service.config import Settings
 from service.db.schema import upgrade
 from tests.server import START_TIMEOUT_S, Server
 
-pytest.register_assert_rewrite("tests.index.contract", "tests.index.brute_force")  # no tests themselves
+for without_tests in ("tests.api.refused", "tests.index.brute_force", "tests.index.contract"):
+    pytest.register_assert_rewrite(without_tests)
 
 ROOT = Path(__file__).resolve().parents[1]
 

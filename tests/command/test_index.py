@@ -12,7 +12,7 @@ import pytest
 from reappear.index import advise_kind
 from service.errors import FileRefused
 from tests.command.conftest import ADMIN_KEY, Run, run
-from tests.index.contract import unit_vectors
+from tests.index.brute_force import unit_vectors
 from tests.pictures import jpeg
 from tests.server import Server
 

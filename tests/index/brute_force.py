@@ -77,3 +77,9 @@ def _check_equal_vectors(known: BruteForce, expected_ids: CropIds, found_ids: Cr
         found.setdefault(known.vectors[number].tobytes(), []).append(number)
     for vector, numbers in found.items():
         assert numbers == equal[vector][: len(numbers)]
+
+
+def unit_vectors(count: int, dim: int, *, seed: int) -> VectorArray:
+    """(count, dim) random vectors of unit length."""
+    vectors = np.random.default_rng(seed).normal(size=(count, dim))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from service.index.advice import Measured, advise, kinds_for, recommend
-from tests.index.contract import unit_vectors
+from tests.index.brute_force import unit_vectors
 
 ROWS, DIM = 1500, 32
 

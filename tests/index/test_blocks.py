@@ -5,7 +5,7 @@ import pytest
 
 from service.domain import CropIds
 from service.index.blocks import Block, View, views
-from tests.index.contract import unit_vectors
+from tests.index.brute_force import unit_vectors
 
 
 @pytest.mark.parametrize("gap", [1, 3, 1000])

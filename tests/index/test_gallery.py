@@ -10,7 +10,8 @@ from service.domain import Change, CropIds, VectorArray
 from service.index.gallery import Galleries, Gallery
 from service.index.owners import Owners
 from service.index.segmented import SegmentedIndex
-from tests.index.contract import DIM, unit_vectors
+from tests.index.brute_force import unit_vectors
+from tests.index.contract import DIM
 
 COLLECTIONS = (1, 2, 3)
 VECTORS = unit_vectors(400, DIM, seed=0)

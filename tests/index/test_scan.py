@@ -13,7 +13,7 @@ from service.index import scan, segmented
 from service.index.blocks import View
 from service.index.segmented import SegmentedIndex
 from service.index.sketch import Probe, Sketch
-from tests.index.contract import unit_vectors
+from tests.index.brute_force import unit_vectors
 
 ROWS, DIM = 20_000, 96
 

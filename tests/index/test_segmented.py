@@ -15,7 +15,8 @@ from service.index.accelerators import Source
 from service.index.faiss_setup import tune_faiss
 from service.index.kinds import EXACT, EXACT_HALVES, kind_of
 from service.index.segmented import SegmentedIndex
-from tests.index.contract import DIM, LARGE_DIM, MakeIndex, VectorIndexContract, unit_vectors
+from tests.index.brute_force import unit_vectors
+from tests.index.contract import DIM, LARGE_DIM, MakeIndex, VectorIndexContract
 from tests.index.stand_in import StandIn
 
 Background = Callable[[Callable[[], None]], object]
