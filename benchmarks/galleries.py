@@ -22,6 +22,7 @@ from benchmarks.generator import name_of_generator
 from benchmarks.machine import ROOT, WORK, anonymous_bytes, resident_bytes
 from benchmarks.raw import MODEL_DIR, PARTS, measure_parts
 from benchmarks.serving import (
+    Asked,
     Plan,
     Service,
     crops_in,
@@ -129,8 +130,8 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
             say(f"{crops:,} crops: filters")
             found["filters"] = measure_filters(service, folder, seconds=plan.seconds, repeats=plan.repeats)
             say(f"{crops:,} crops: load")
-            with naive(folder / "vectors.npy") as port:
-                found["load"] = measure_service(service, port, requests, plan)
+            with naive(folder / "vectors.npy") as beside:
+                found["load"] = measure_service(service, beside, requests, plan)
         say(f"{crops:,} crops: enrolment")
         found["enrolment"] = measure_enrolments(
             service, folder / "enrolments", seconds=plan.seconds, repeats=plan.repeats, whole=scope.load
@@ -173,8 +174,8 @@ def memory_of(service: Service) -> dict[str, float]:
 
 
 @contextmanager
-def naive(vectors: Path) -> Iterator[int]:
-    """The naive service on a port."""
+def naive(vectors: Path) -> Iterator[Asked]:
+    """The naive service."""
     port = free_port()
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.naive", str(vectors), str(port)], cwd=ROOT)
     try:
@@ -187,7 +188,7 @@ def naive(vectors: Path) -> Iterator[int]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
-        yield port
+        yield Asked(port, process.pid)
     finally:
         process.kill()
         process.wait()

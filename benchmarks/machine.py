@@ -17,6 +17,7 @@ WORK = ROOT / "build" / "bench"  # galleries and requests; nothing in it is need
 LIBRARIES = ("numpy", "faiss-cpu", "faiss-gpu-cuvs", "faiss-gpu", "onnxruntime", "onnxruntime-gpu", "simplejpeg",
              "pillow", "fastapi", "starlette", "uvicorn", "httptools", "pydantic", "sqlalchemy", "orjson")  # fmt: skip
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+IDLE_S, IDLE_SHARE = 0.2, 0.2  # of a core, over so long: a service that nobody asks takes less
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -50,6 +51,18 @@ def cpu_seconds(pid: int) -> float:
     """CPU time of a process so far, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def wait_until_idle(pid: int, *, patience_s: float = 300) -> None:
+    """Until a process has answered what clients asked for before they left; it would take the cores from whoever is
+    measured next. Raises TimeoutError."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        before = cpu_seconds(pid)
+        time.sleep(IDLE_S)
+        if cpu_seconds(pid) - before <= IDLE_SHARE * IDLE_S:
+            return
+    raise TimeoutError(f"process {pid} is still busy after {patience_s:g} s")
 
 
 def ensure_wrk() -> str | None:

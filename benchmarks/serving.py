@@ -6,14 +6,14 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx2 as httpx
 
 from benchmarks.filling import CAMERAS
 from benchmarks.generator import Run, in_turn, run_clients
-from benchmarks.machine import cpu_seconds
+from benchmarks.machine import cpu_seconds, wait_until_idle
 from benchmarks.pictures import KINDS, make_pictures, query_requests, write_requests
 from tests.server import Server
 
@@ -34,6 +34,13 @@ class Plan:
     repeats: int
     clients: tuple[int, ...]
     naive_clients: tuple[int, ...]
+
+
+class Asked(NamedTuple):
+    """A service that is put under load."""
+
+    port: int
+    pid: int
 
 
 class Service(Server):
@@ -100,18 +107,19 @@ def prepare_requests(folder: Path, path: str = "/query?k=10") -> dict[str, Path]
     return {kind: write_requests(folder / kind, query_requests(pictures, kind, path)) for kind in KINDS}
 
 
-def measure_service(service: Service, naive_port: int | None, requests: dict[str, Path], plan: Plan) -> dict[str, Any]:
+def measure_service(service: Service, naive: Asked, requests: dict[str, Path], plan: Plan) -> dict[str, Any]:
     """The service, and the naive one beside it in turn, at each number of clients and kind of body."""
-    out: dict[str, Any] = {"service": {}, "naive": {}}
+    ours, out = Asked(service.port, service.pid), dict[str, Any](service={}, naive={})
     for kind, folder in requests.items():
-        for port in (naive_port, service.port):
-            if port is not None:
-                run_clients(port, folder, clients=WARM_UP_CLIENTS, seconds=WARM_UP_S)
+        for one in (naive, ours):
+            ask_and_wait(one, folder, clients=WARM_UP_CLIENTS, seconds=WARM_UP_S)
         for clients in plan.clients:
             before, cpu = read_stages(service.url), cpu_seconds(service.pid)
-            ways = {"service": partial(run_clients, service.port, folder, clients=clients, seconds=plan.seconds)}
-            if naive_port is not None and clients in plan.naive_clients:
-                ways["naive"] = partial(run_clients, naive_port, folder, clients=clients, seconds=plan.seconds)
+            asked = {"service": ours} | ({"naive": naive} if clients in plan.naive_clients else {})
+            ways = {
+                name: partial(ask_and_wait, one, folder, clients=clients, seconds=plan.seconds)
+                for name, one in asked.items()
+            }
             found = in_turn(ways, plan.repeats)
             cpu = (cpu_seconds(service.pid) - cpu) / (plan.repeats * max(1, round(plan.seconds)))
             found["service"]["stages"] = stages_between(before, read_stages(service.url))
@@ -119,6 +127,13 @@ def measure_service(service: Service, naive_port: int | None, requests: dict[str
             for way, figures in found.items():
                 out[way].setdefault(kind, {})[str(clients)] = figures
     return {name: found for name, found in out.items() if found}
+
+
+def ask_and_wait(asked: Asked, requests: Path, *, clients: int, seconds: float) -> Run:
+    """A run under load, and what it left to do: the naive service goes on for clients who have gone."""
+    run = run_clients(asked.port, requests, clients=clients, seconds=seconds)
+    wait_until_idle(asked.pid)
+    return run
 
 
 def measure_latency(service: Service, requests: Path, *, seconds: float, repeats: int) -> dict[str, Any]:
