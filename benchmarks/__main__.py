@@ -22,7 +22,7 @@ PARTS = ("alone", "service", "overload")
 FULL_SIZES = (1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 QUICK_SIZES = (1_000, 10_000, 30_000, 100_000)
 LOAD = (1_000, 100_000, 1_000_000)  # the others only show the growth
-KS_AT = 100_000
+KS_AT = 100_000  # and filters from there on: in smaller galleries the search takes too little to tell
 CROPS_PER_S = 150_000  # at least so long under load: a run in which nothing is answered tells nothing
 FULL = Plan(seconds=5, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
 QUICK = Plan(seconds=1, repeats=2, clients=(1, 8, 32, 128), naive_clients=(1, 32))
@@ -83,8 +83,8 @@ def measure_overload(seconds: float) -> dict[str, Any]:
 def _scope(crops: int, arguments: argparse.Namespace) -> Scope:
     load, quick, plan = crops in LOAD, arguments.quick, QUICK if arguments.quick else FULL
     return Scope(
-        alone="alone" in arguments.only, service="service" in arguments.only, load=load, ks=crops == KS_AT,
-        turns=str(crops) == LOADED,
+        alone="alone" in arguments.only, service="service" in arguments.only, load=load,
+        turns=str(crops) == LOADED, filters=load and crops >= KS_AT, ks=crops == KS_AT,
         restarts=1 if quick or not load else 3, raw_seconds=0.2 if quick else 1.0,
         plan=replace(plan, seconds=max(arguments.seconds or plan.seconds, crops / CROPS_PER_S)),
     )  # fmt: skip

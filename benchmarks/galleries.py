@@ -44,13 +44,14 @@ NAIVE_PATIENCE_S = 120
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is measured at a size: the parts alone, the service, or both; with load and several k, or only what shows
-    the growth; both in turn; and how long."""
+    """What is measured at a size: the parts alone, the service, or both; with load, filters and several k, or only what
+    shows the growth; both in turn; and how long."""
 
     alone: bool
     service: bool
     load: bool
     turns: bool
+    filters: bool
     ks: bool
     restarts: int
     raw_seconds: float
@@ -126,9 +127,10 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
         if in_turn is not None:
             say(f"{crops:,} crops: in turn with its parts")
             found["turns"] = measure_query_turns(service, folder / "vectors.npy", requests["raw"], in_turn, **times)
-        if scope.load:
+        if scope.filters:
             say(f"{crops:,} crops: filters")
             found["filters"] = measure_filters(service, folder, seconds=plan.seconds, repeats=plan.repeats)
+        if scope.load:
             say(f"{crops:,} crops: load")
             with naive(folder / "vectors.npy") as beside:
                 found["load"] = measure_service(service, beside, requests, plan)
