@@ -7,20 +7,20 @@ much-removed ones are packed, and the result is put in their place between two c
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
 from service.domain import CropIds, Piece, VectorArray
 from service.errors import IndexRefused
-from service.index.blocks import GONE, Block, View, views
+from service.index.blocks import GONE, Block, views
 from service.index.kinds import EXACT, Kind
-from service.index.scan import best_of, scan
 from service.index.scoring import rescored
 from service.index.segments import Packing, Segment, Stopped, build_segment, pack, put
+from service.index.state import State, candidates
 
 log = logging.getLogger(__name__)
 
@@ -33,24 +33,6 @@ def give_way() -> None:
     """Let this thread, which works in the background, use one core. It is not made nicer: what it holds when it is kept
     waiting, searches wait for."""
     faiss.omp_set_num_threads(1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _State:
-    """What a search sees; never changed, only replaced."""
-
-    loose: tuple[Block, ...] = ()  # compared row by row; only the last one takes rows
-    segments: tuple[Segment, ...] = ()
-
-    @property
-    def blocks(self) -> tuple[Block, ...]:
-        """All blocks, numbered as places name them."""
-        return (*self.loose, *(block for segment in self.segments for block in segment.blocks))
-
-    @property
-    def closed(self) -> tuple[Block, ...]:
-        """Loose blocks that take no more rows."""
-        return self.loose if self.loose and self.loose[-1].full else self.loose[:-1]
 
 
 class SegmentedIndex:
@@ -71,7 +53,7 @@ class SegmentedIndex:
         self._segment_blocks = max(1, segment_rows // block_rows)
         self._background = background
         self._fail_point = fail_point
-        self._state = _State()
+        self._state = State()
         self._writing = threading.Lock()  # guards the state and every block that it holds
         self._mending = threading.Lock()  # one mends at a time
         self._asked = False
@@ -105,7 +87,7 @@ class SegmentedIndex:
                 if len(rows):
                     block.remove(rows)
                     removed += len(rows)
-            self._state = _State(
+            self._state = State(
                 tuple(block for block in self._state.loose if block.live),
                 tuple(segment for segment in self._state.segments if segment.live),
             )
@@ -116,19 +98,19 @@ class SegmentedIndex:
         """The k most similar of all, or of `allow`, for each of (n, dim) queries.
 
         Returns similarities and ids, both (n, k), best first, ties by lower id; short rows end in -inf and -1. An
-        allow-list is answered exactly by every kind.
+        allow-list is answered exactly by every kind, also where all are allowed.
         """
         queries = np.ascontiguousarray(queries, np.float32)
         state = self._state
         seen = views(state.blocks, allow)
-        if any(view.rows is not None for view in seen):
-            state = _State(state.blocks)
+        if allow is not None:
+            state = State(state.blocks)
         total = sum(view.count for view in seen)
         similarities = np.full((len(queries), k), -np.inf, np.float32)
         ids = np.full((len(queries), k), GONE, np.int64)
         pending, wanted = np.arange(len(queries)), min(k * self._kind.widening + self._kind.spare, total)
         while len(pending) and wanted:
-            places = _candidates(queries[pending], state, seen, wanted, self._threads)
+            places = candidates(queries[pending], state, seen, wanted, self._threads)
             best, best_ids, least = rescored(queries[pending], seen, places)
             width = min(k, best.shape[1])
             similarities[pending, :width], ids[pending, :width] = best[:, :width], best_ids[:, :width]
@@ -172,12 +154,12 @@ class SegmentedIndex:
         return any(segment.removed for segment in self._state.segments)
 
     def purge(self) -> None:
-        """Build every accelerator anew that still holds a removed vector. Returns when none does."""
+        """Build every accelerator anew that still holds a removed vector, or do without it where that cannot be.
+        Returns when none does."""
         with self._mending:
-            for segment in self._state.segments:
-                if segment.removed:
-                    self._seal((), (segment,))
+            self._rebuild_worn()  # and lets go of what was there before
         self._kind.sweep()
+        self._ask()
 
     def close(self) -> None:
         """Let what is under way in the background end soon."""
@@ -185,7 +167,7 @@ class SegmentedIndex:
 
     def _ask(self) -> None:
         """Have the background look after what is to be done, if anything is."""
-        if self._asked or self._next_work() is None:
+        if self._asked or self._closed or self._next_work() is None:
             return
         self._asked = True
         self._background(self._mend)
@@ -198,8 +180,11 @@ class SegmentedIndex:
                     work()
                 except Stopped:
                     return
-                except IndexRefused:
-                    log.exception("every vector is compared from now on, until the next start")
+                except Exception as error:
+                    if self._kind.build is None:
+                        log.error("the index is packed after the next write: %s", _reason(error))
+                        return
+                    log.error("the next vectors are compared one by one, until a restart: %s", _reason(error))
                     self._kind = replace(self._kind, build=None)
 
     def _next_work(self) -> Callable[[], None] | None:
@@ -254,6 +239,24 @@ class SegmentedIndex:
             self._fail_point("while-compacting")
         return packing
 
+    def _rebuild_worn(self) -> None:
+        for segment in self._state.segments:
+            try:
+                if segment.removed and self._kind.build is not None:
+                    self._seal((), (segment,))
+            except Stopped:
+                return
+            except Exception as error:  # there may be no room for the old one and the new
+                log.error("some vectors are compared one by one, until they are sealed again: %s", _reason(error))
+            self._loosen_worn(segment)
+
+    def _loosen_worn(self, segment: Segment) -> None:
+        with self._writing:
+            state = self._state
+            if segment.removed and segment in state.segments:
+                others = tuple(one for one in state.segments if one is not segment)
+                self._state = State((*segment.blocks, *state.loose), others)
+
     def _seal(self, loose: Sequence[Block], absorbed: Sequence[Segment]) -> None:
         """Put loose blocks and those of segments under one new accelerator; under none where too few rows are left.
         Blocks that are mostly removed are packed first."""
@@ -268,21 +271,12 @@ class SegmentedIndex:
         with self._writing:
             packing.settle()
             state = self._state
-            self._state = _State(
+            self._state = State(
                 (*(() if fresh else kept), *(block for block in state.loose if block not in blocks)),
                 (*(segment for segment in state.segments if segment not in absorbed), *fresh),
             )
 
 
-def _candidates(
-    queries: VectorArray, state: _State, seen: Sequence[View], wanted: int, threads: int
-) -> NDArray[np.int64]:
-    """Places of the `wanted` best rows for each query, in no order, GONE where there are not so many."""
-    first = len(state.loose)
-    found = [scan(queries, seen[:first], 0, wanted, threads)] if first else []
-    for segment in state.segments:
-        faiss.omp_set_num_threads(threads)  # counted for each calling thread apart
-        end = first + len(segment.blocks)
-        found.append(segment.best(queries, wanted, first) or scan(queries, seen[first:end], first, wanted, threads))
-        first = end
-    return best_of(found, wanted)[1]
+def _reason(error: Exception) -> str:
+    """As text: a log that keeps the error would keep what could not be built in memory."""
+    return str(error) if isinstance(error, IndexRefused) else "".join(traceback.format_exception(error))

@@ -245,6 +245,52 @@ def test_a_card_without_room_leaves_an_exact_index_and_says_so(caplog: pytest.Lo
     assert "the card has no room for 192 × 8 float16" in caplog.text
 
 
+def test_an_approximate_index_is_exact_for_every_filter_also_for_one_that_leaves_all() -> None:
+    vectors = unit_vectors(2000, 32, seed=8)
+    index = SegmentedIndex(32, kind_of("IVF16,SQ8;nprobe=1", 32), block_rows=1000)
+    index.add(np.arange(2000), vectors)
+    queries = unit_vectors(20, 32, seed=9)
+    best = np.argsort(-(queries @ vectors.T), axis=1)[:, :10].tolist()
+    assert index.search(queries, 10)[1].tolist() != best
+    for allow in (np.arange(2000), np.arange(5000)):
+        assert index.search(queries, 10, allow)[1].tolist() == best
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["after a refusal", "with room for one"])
+def test_a_purge_needs_no_room_for_two_and_no_accelerator(refused: bool) -> None:
+    """64 rows take 1,024 bytes of the card."""
+    card = StandIn(room_bytes=1500)
+    index = SegmentedIndex(DIM, kind_of("gpu", DIM, card), block_rows=64)
+    vectors = unit_vectors(128, DIM, seed=10)
+    index.add(np.arange(64), vectors[:64])
+    if refused:
+        index.add(np.arange(64, 128), vectors[64:])
+    assert card.used_bytes == 1024
+    index.remove(np.array([3]))
+    assert index.holds_removed
+    index.purge()
+    assert not index.holds_removed
+    assert card.used_bytes == (0 if refused else 63 * DIM * 2)
+    assert index.search(vectors[4:5], 1)[1].tolist() == [[4]]
+    assert 3 not in index.search(vectors[3:4], 128)[1]
+
+
+def test_an_error_that_nobody_foresaw_is_told_and_ends_in_an_exact_index(caplog: pytest.LogCaptureFixture) -> None:
+    built = []
+
+    def build(source: Source) -> object:
+        built.append(source.count)
+        raise MemoryError("no more")
+
+    index = SegmentedIndex(DIM, replace(kind_of("Flat", DIM), build=build), block_rows=16)
+    vectors = unit_vectors(64, DIM, seed=11)
+    for start in range(0, 64, 16):
+        index.add(np.arange(start, start + 16), vectors[start : start + 16])
+    assert built == [16]
+    assert "MemoryError: no more" in caplog.text
+    assert index.search(vectors[40:41], 1)[1].tolist() == [[40]]
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
