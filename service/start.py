@@ -240,6 +240,15 @@ def _course_threads(settings: Settings) -> int:
     return min(settings.cores, MOST_COURSE_THREADS)
 
 
+def _settle(database: Database, parts: Parts) -> None:
+    """What a disk that is full or read-only does not allow now, housekeeping does: the gallery can be searched."""
+    try:
+        settle_files(database, parts.store, parts.tombstones)
+    except OSError:
+        log.exception("pictures cannot be settled yet")
+        parts.doubtful.update(parts.store.staged())
+
+
 def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     """Load the index in a thread of its own, so that /livez and /readyz answer meanwhile."""
     stopping = threading.Event()
@@ -248,7 +257,7 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
         while not stopping.is_set():
             try:
                 empty_at_start(database)
-                settle_files(database, parts.store, parts.tombstones)
+                _settle(database, parts)
                 database.read_now(check_vectors, parts.model.id, parts.model.version)
                 load_galleries(database, parts.galleries, parts.model.id, parts.snapshots, parts.fail_point)
             except DatabaseDown:

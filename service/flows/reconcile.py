@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 def settle_files(database: Database, store: PictureStore, tombstones: Tombstones) -> None:
     """Put staged pictures in place whose rows were committed, drop the others, unlink what the outbox holds, and tell
-    the file that outlives the database what is erased."""
+    the file that outlives the database what is erased. Raises OSError, DatabaseDown."""
     staged = store.staged()
     known = database.read_now(known_pictures, staged)
     store.publish(sorted(known))

@@ -76,11 +76,11 @@ class Rewriting:
 
     def _rewrite(self, database: Database) -> None:
         """Never raises: it comes after a commit, which it must not make look like a failure."""
-        removals, all_of_it = self._removals, self.waiting_s >= self._gather_s
+        removals, began, all_of_it = self._removals, time.monotonic(), self.waiting_s >= self._gather_s
         try:
             left = self._forget(database, self._gather_s) if all_of_it else None
-            if database.rewrite(all_of_it=all_of_it) and all_of_it and self._removals == removals:
-                self._since = left
+            if database.rewrite(all_of_it=all_of_it) and all_of_it:
+                self._since = began if left is None and self._removals != removals else left
         except Busy:
             log.info("removed rows are overwritten once the index is done with them")
         except Exception:

@@ -1,7 +1,9 @@
 """What is put right in the background."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
@@ -9,6 +11,9 @@ from service.db.outbox import waiting_pictures
 from service.db.tables import idempotency
 from service.flows.housekeeping import put_right
 from service.flows.parts import Parts
+from service.store.folder import FolderStore
+from service.store.tombstones import Tombstones
+from tests.api.conftest import running
 from tests.pictures import jpeg
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -99,3 +104,29 @@ def test_answers_are_forgotten_when_their_time_is_over(client: TestClient) -> No
     tidy(client)
     count = parts.database.read_now(lambda connection: len(connection.execute(select(idempotency)).all()))
     assert count == 0
+
+
+def test_a_start_that_finds_the_disk_full_answers_queries_and_puts_things_right_when_there_is_room(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stones = tmp_path / "data" / "erasures.jsonl"
+    with running(tmp_path / "data", database_url) as client:
+        for number in range(2):
+            client.post(f"/gallery?identity=p-{number}", content=jpeg(number), headers=JPEG)
+        parts_of(client).store.publish = read_only
+        client.post("/gallery?identity=p-2", content=jpeg(2), headers=JPEG)
+        stones.symlink_to("/dev/full")
+        assert client.delete("/gallery/p-0").json()["error"] == "OUTCOME_UNKNOWN"
+    monkeypatch.setattr(FolderStore, "publish", lambda store, names: read_only(names))
+    with running(tmp_path / "data", database_url) as client:
+        for number in (1, 2):
+            answer = client.post("/query", content=jpeg(number), headers=JPEG).json()["candidates"][0]
+            assert answer["identity"] == f"p-{number}"
+            assert client.get(f"/crops/{answer['hits'][0]['crop']}/picture").content == jpeg(number)
+        tidy(client)
+        monkeypatch.undo()
+        stones.unlink()
+        tidy(client)
+        assert [stone.kind for stone in Tombstones(stones).read()] == ["crop", "identity"]
+        assert len(list(parts_of(client).store.names())) == 2
+        assert parts_of(client).store.staged() == []

@@ -88,3 +88,22 @@ def test_a_removal_during_a_rewrite_is_not_taken_for_rewritten(dialect: str) -> 
     assert not rewriting.done
     act(rewriting, Disk(dialect, done))
     assert rewriting.done
+
+
+def test_only_what_was_removed_during_a_rewrite_waits_on_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("service.flows.rewriting.time.monotonic", lambda: now[0])
+    rewriting = Rewriting(60)
+
+    def removed_meanwhile() -> bool:
+        now[0] += 5
+        rewriting.ask()
+        return True
+
+    now[0] += 100
+    catch_up(rewriting, Disk("postgresql", removed_meanwhile))
+    assert not rewriting.done
+    assert (rewriting.waiting_s, rewriting.due) == (5, False)
+    now[0] += 60
+    catch_up(rewriting, Disk("postgresql", done))
+    assert rewriting.done
