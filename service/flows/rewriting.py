@@ -36,8 +36,14 @@ class Rewriting:
 
     @property
     def deadline(self) -> datetime:
-        """By when a removal of now is overwritten; housekeeping tries from half of the time on, each minute."""
-        return datetime.now(UTC) + timedelta(seconds=max(60, 2 * self._gather_s))
+        """By when a removal of now is overwritten."""
+        return datetime.now(UTC) + timedelta(seconds=self.promised_s)
+
+    @property
+    def promised_s(self) -> float:
+        """Within how many seconds a removal is overwritten; housekeeping tries from half of the time on, each
+        minute."""
+        return max(60, 2 * self._gather_s)
 
     @property
     def waiting_s(self) -> float:

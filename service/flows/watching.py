@@ -30,6 +30,8 @@ class Watch:
             ("reappear_outbox_pictures", "Removed pictures not yet unlinked", _waiting_pictures),
             ("reappear_rewrite_waiting_seconds", "How long removed rows have waited to be overwritten",
              lambda parts: parts.rewriting.waiting_s),
+            ("reappear_rewrite_promised_seconds", "Within how long removed rows are to be overwritten",
+             lambda parts: parts.rewriting.promised_s),
             ("reappear_snapshot_age_seconds", "Age of the newest snapshot of the index; NaN where there is none",
              lambda parts: parts.snapshots.age_s),
         ]  # fmt: skip
