@@ -24,7 +24,7 @@ from service.db.sightings import shared_crops
 from service.domain import ApiKey, Scope, Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
-from service.errors import DatabaseDown, KeysRefused
+from service.errors import DatabaseDown, KeysRefused, Stopping
 from service.flows.admission import BULK_PLACES, Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
@@ -253,15 +253,22 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     """Load the index in a thread of its own, so that /livez and /readyz answer meanwhile."""
     stopping = threading.Event()
 
+    def go_on() -> None:
+        if stopping.is_set():
+            raise Stopping("the service is shutting down; send the request again in a few seconds")
+
     def load() -> None:
-        while not stopping.is_set():
+        while True:
+            go_on()
             try:
                 empty_at_start(database)
                 _settle(database, parts)
                 database.read_now(check_vectors, parts.model.id, parts.model.version)
-                load_galleries(database, parts.galleries, parts.model.id, parts.snapshots, parts.fail_point)
+                load_galleries(database, parts.galleries, parts.model.id, parts.snapshots, parts.fail_point, go_on)
             except DatabaseDown:
                 stopping.wait(LOAD_AGAIN_S)
+            except Stopping:
+                raise
             except Exception:
                 log.exception("the index cannot be loaded")
                 raise

@@ -1,6 +1,6 @@
 """Statements that read the whole gallery at start: who owns each crop, and vectors, a million rows in seconds."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -13,6 +13,8 @@ from service.db.tables import changes, crops, identities, models, vectors
 from service.domain import CropIds, VectorArray
 
 ROWS_AT_ONCE = 8_192
+
+Portions = Generator[tuple[CropIds, VectorArray]]  # ids (n,) and vectors (n, dim); closed before the connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def read_owners(connection: Connection) -> Owners:
     return Owners(found[order, 0], found[order, 1], homes[order])
 
 
-def read_vectors(connection: Connection, model: int, wanted: CropIds) -> Iterator[tuple[CropIds, VectorArray]]:
+def read_vectors(connection: Connection, model: int, wanted: CropIds) -> Portions:
     """The vectors of some crops, in portions: ids (n,) and vectors (n, dim), in no order."""
     query = select(vectors.c.crop_id, vectors.c.vector).where(vectors.c.model_id == model)
     for start in range(0, len(wanted), IN_AT_ONCE):
@@ -62,7 +64,7 @@ def read_vectors(connection: Connection, model: int, wanted: CropIds) -> Iterato
         )
 
 
-def read_all_vectors(connection: Connection, model: int) -> Iterator[tuple[CropIds, VectorArray]]:
+def read_all_vectors(connection: Connection, model: int) -> Portions:
     """Every vector of a model version, like `read_vectors`, in the order in which the database finds them fastest."""
     yield from _portions(connection, select(vectors.c.crop_id, vectors.c.vector).where(vectors.c.model_id == model))
 
@@ -92,7 +94,8 @@ def _pairs(connection: Connection, query: Select[tuple[int, int]]) -> CropIds:
     return np.fromiter(chain.from_iterable(rows), np.int64).reshape(-1, 2)
 
 
-def _portions(connection: Connection, query: Select[tuple[int, bytes]]) -> Iterator[tuple[CropIds, VectorArray]]:
-    for rows in connection.execute(query.execution_options(yield_per=ROWS_AT_ONCE)).partitions():
-        ids, blobs = zip(*rows, strict=True)
-        yield np.array(ids, np.int64), np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1)
+def _portions(connection: Connection, query: Select[tuple[int, bytes]]) -> Portions:
+    with connection.execute(query.execution_options(yield_per=ROWS_AT_ONCE)) as found:
+        for rows in found.partitions():
+            ids, blobs = zip(*rows, strict=True)
+            yield np.array(ids, np.int64), np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), -1)

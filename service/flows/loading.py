@@ -8,6 +8,7 @@ is left out; what SQL has and the snapshot has not was added since and is read f
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from service.db.copying import Meta, hold_still, read_meta
 from service.db.engine import Database
 from service.db.loading import Owners, read_all_vectors, read_owners, read_vectors
 from service.domain import CropIds, Piece
-from service.errors import DatabaseDown
+from service.errors import DatabaseDown, Stopping
 from service.flows.snapshots import Snapshots
 from service.index.gallery import Galleries
 from service.store.snapshots import PieceFile, Snapshot, SnapshotRefused
@@ -43,15 +44,21 @@ class _Taken:
 
 def load_galleries(
     database: Database, galleries: Galleries, model: int, snapshots: Snapshots,
-    fail_point: Callable[[str], None] = lambda name: None,
+    fail_point: Callable[[str], None] = lambda name: None, go_on: Callable[[], None] = lambda: None,
 ) -> None:  # fmt: skip
-    """Fill empty galleries with every vector of a model version. Raises DatabaseDown."""
+    """Fill empty galleries with every vector of a model version. `go_on` is called again and again, and raises Stopping
+    where nobody waits any more. Raises DatabaseDown."""
     galleries.clear()  # of a load that failed half way
     meta, owners = database.read_now(_read)
     by_collection = owners.by_collection()
-    held = _restore(database, galleries, model, snapshots, meta, by_collection, fail_point)
+
+    def reached(place: str) -> None:
+        fail_point(place)
+        go_on()
+
+    held = _restore(database, galleries, model, snapshots, meta, by_collection, reached)
     missing = np.setdiff1d(owners.crops, held, assume_unique=True)
-    database.read_now(_add_missing, galleries, model, owners, missing)
+    database.read_now(_add_missing, galleries, model, owners, missing, go_on)
     for home, (crops, identities) in by_collection.items():
         galleries.of(home).own(crops, identities)
     galleries.generation = meta.generation
@@ -76,7 +83,7 @@ def _restore(
             snapshots.check(snapshot.stamp, meta)
             taken = _take(galleries, snapshots, snapshot, crops, fail_point)
             database.read_now(_compare, taken, model)
-        except DatabaseDown:
+        except (DatabaseDown, Stopping):
             raise
         except Exception as error:  # whatever is wrong with it, SQL has all of it too
             expected = isinstance(error, SnapshotRefused)
@@ -135,12 +142,13 @@ def _compare(connection: Connection, taken: _Taken, model: int) -> None:
     is another than the snapshot was made of, say an old file that was put back by hand and gave its ids again."""
     sampled = np.array(sorted(taken.sampled), np.int64)
     compared = 0
-    for ids, vectors in read_vectors(connection, model, sampled):
-        found = np.stack([taken.sampled[crop] for crop in ids.tolist()])
-        rounding = 0 if found.dtype == vectors.dtype else ROUNDING
-        if not np.allclose(found, vectors, rtol=0, atol=rounding):
-            break
-        compared += len(ids)
+    with closing(read_vectors(connection, model, sampled)) as portions:
+        for ids, vectors in portions:
+            found = np.stack([taken.sampled[crop] for crop in ids.tolist()])
+            rounding = 0 if found.dtype == vectors.dtype else ROUNDING
+            if not np.allclose(found, vectors, rtol=0, atol=rounding):
+                break
+            compared += len(ids)
     if compared < len(sampled):
         raise SnapshotRefused("its vectors are not those of the database")
 
@@ -157,14 +165,20 @@ def _known(galleries: Galleries, taken: _Taken) -> dict[tuple[int, str], PieceFi
     return known
 
 
-def _add_missing(connection: Connection, galleries: Galleries, model: int, owners: Owners, missing: CropIds) -> None:
+def _add_missing(
+    connection: Connection, galleries: Galleries, model: int, owners: Owners, missing: CropIds,
+    go_on: Callable[[], None],
+) -> None:  # fmt: skip
     """Add what only SQL has: looked up by id where it is little, else found while reading everything."""
     if not len(missing):
         return
     little = len(missing) * 2 < len(owners.crops)
-    for ids, vectors in read_vectors(connection, model, missing) if little else read_all_vectors(connection, model):
-        rows = np.flatnonzero(_among(ids, missing))
-        homes = owners.collections[np.searchsorted(owners.crops, ids[rows])]
-        for home in np.unique(homes).tolist():
-            mine = rows[homes == home]
-            galleries.of(home).vectors.add(ids[mine], vectors[mine])
+    found = read_vectors(connection, model, missing) if little else read_all_vectors(connection, model)
+    with closing(found) as portions:  # before the connection, whatever ends this early
+        for ids, vectors in portions:
+            go_on()
+            rows = np.flatnonzero(_among(ids, missing))
+            homes = owners.collections[np.searchsorted(owners.crops, ids[rows])]
+            for home in np.unique(homes).tolist():
+                mine = rows[homes == home]
+                galleries.of(home).vectors.add(ids[mine], vectors[mine])

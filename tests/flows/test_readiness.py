@@ -1,8 +1,11 @@
 """Whether the service may answer yet, and why not."""
 
+import shutil
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,6 +16,7 @@ from service.errors import DatabaseRefused, NotReady
 from service.flows.loading import load_galleries
 from service.flows.readiness import Readiness
 from tests.api.holdings import PATIENCE_S, wait_for
+from tests.flows.indexed import PEOPLE, index_of, serving, sources
 from tests.pictures import jpeg
 
 
@@ -62,3 +66,34 @@ def test_while_the_index_loads_it_lives_and_says_so_and_answers_nothing_else(
             go_on.set()
         wait_for(lambda: client.get("/readyz").status_code == 200)
         assert "reappear_ready 1.0" in client.get("/metrics").text
+
+
+@pytest.mark.parametrize("source", ["snapshot", "database"])
+def test_a_stop_does_not_wait_for_the_load_and_keeps_the_snapshot(
+    source: str, filled: Settings, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if source == "database":
+        shutil.rmtree(index_of(filled))
+    reached = threading.Event()
+
+    def slowly(*arguments: Any) -> None:
+        *others, go_on = arguments
+
+        def wait_and_go_on() -> None:
+            reached.set()
+            while True:
+                go_on()
+                time.sleep(0.001)
+
+        load_galleries(*others, wait_and_go_on)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(start, "load_galleries", slowly)
+        with TestClient(app.create_app(filled), base_url="http://127.0.0.1") as client:
+            assert reached.wait(PATIENCE_S)
+            assert client.get("/readyz").json()["error"] == "LOADING"
+    log.clear()
+    with serving(filled) as client:
+        assert len(client.get("/gallery").json()["identities"]) == PEOPLE - 1
+    assert sources(log) == [(PEOPLE + 1, 0) if source == "snapshot" else (0, PEOPLE + 1)]
+    assert "not used" not in log.text
