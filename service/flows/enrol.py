@@ -184,7 +184,7 @@ async def _similarities(
     if len(crops):
         best = await parts.long_courses.take(_best_of_each(gallery.vectors, vectors, crops), lane=Lane.BULK)
         among = np.maximum(among, best)
-    return [float(best) if np.isfinite(best) else None for best in among]
+    return [min(float(best), 1.0) if np.isfinite(best) else None for best in among]
 
 
 def _best_of_each(index: VectorIndex, vectors: VectorArray, crops: CropIds) -> Course[VectorArray]:

@@ -70,6 +70,17 @@ def test_two_of_any_kind_are_compared_by_their_cosine(filled: Filled) -> None:
     filled.assert_untouched()
 
 
+def test_no_cosine_is_above_one_whatever_rounding_makes_of_it(client: TestClient) -> None:
+    for seed in range(8):
+        sent = raw(jpeg(seed), identity=f"p-{seed}")
+        assert client.post("/gallery", **sent).status_code == 201
+        told = client.post("/gallery", **sent).json()["accepted"][0]["similarity_to_identity"]
+        same = compare(client, {"identity": f"p-{seed}"}, {"image": base64_of(jpeg(seed))})["similarity"]
+        found = client.post("/query", **raw(jpeg(seed))).json()["candidates"][0]["similarity"]
+        for similarity in (told, same, found):
+            assert 0.9999 < similarity <= 1
+
+
 def test_of_an_identity_its_best_crop_counts(filled: Filled) -> None:
     client = filled.client
     theirs = {seed: np.array([embed(client, jpeg(seed, view=view))["vector"] for view in range(2)]) for seed in (1, 2)}
