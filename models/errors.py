@@ -7,3 +7,7 @@ class Refused(Exception):
 
 class NotFinite(Refused):
     """A training that went to NaN or infinity: other flags may not."""
+
+
+class Unfit(Refused):
+    """Flags that do not go with each other or with the pictures: other flags may."""

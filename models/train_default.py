@@ -67,7 +67,8 @@ def train(flags: argparse.Namespace, vehicles: Path) -> None:
     """Train by the recipe, or go on with a run that was stopped; nothing where it has ended."""
     run = flags.run
     begun = (run / "last.pt").exists()
-    if begun and json.loads((run / "run.json").read_text())["scores"][-1][0] >= flags.steps:
+    scores = json.loads((run / "run.json").read_text())["scores"] if begun else []
+    if scores and scores[-1][0] >= flags.steps:
         return
     real = ("--validate", vehicles) if vehicles.is_dir() else ()  # foreign to the generator as well
     amounts = ("--steps", flags.steps, "--identities", flags.identities, "--scenes", flags.scenes)
@@ -94,11 +95,12 @@ def repeat(option: str, values: list[int] | list[float] | list[Path]) -> list[st
 
 
 def step(*command: object) -> None:
-    """Run a command of `python -m models` as if it was typed. Raises Refused."""
+    """Run a command of `python -m models` as if it was typed. Raises Refused, and SystemExit where it was stopped."""
     words = [str(word) for word in command]
     print(f"$ python -m models {' '.join(words)}", flush=True)
     sys.argv = ["models", *words]  # what commands write beside their figures
-    app(words, standalone_mode=False)
+    if status := app(words, standalone_mode=False):
+        sys.exit(status)
 
 
 if __name__ == "__main__":

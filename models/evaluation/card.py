@@ -14,6 +14,7 @@ import typer
 
 from models.errors import Refused
 from models.evaluation.thresholds import Threshold, read_thresholds
+from models.evaluation.trained import DRAWN
 from models.files import write_whole
 from service.embedding.manifest import Manifest, read_manifest
 from service.errors import ModelRefused
@@ -54,22 +55,13 @@ Every figure here was filled in by the commands that made it.
 
 ## What it has seen
 
-Only synthetic people: {identities:,} identities drawn by `models/people`, {views} poses and directions of each, every
-picture with a camera, background, light and colour cast of its own; {seen:,} pictures in {steps:,} steps, which took
-{minutes:.0f} minutes, seed {seed}. No photograph was used.
+{experience}
 
 ## What was measured
 
-Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service. Synthetic people are none that
-was trained on, at 4 fixed cameras × 2 pictures; queries come from the first camera, and the gallery holds strangers
-from that camera too. `street` is the style of the training; `toy`, `mall` and `plaza` have other bodies, clothes,
-light, viewpoints, backgrounds and cameras. Of the real vehicles every picture queries all others: a domain as foreign
-as can be. The baseline is a 6-stripe HSV histogram.
+{judged}
 
-{table}
-
-The figures on `street` say that the network learned what the generator shows, those on the other styles how much of it
-carries over to a generator that was changed on purpose. Neither says how it does on photographs.{commands}
+{table}{meaning}{commands}
 
 ## Thresholds
 
@@ -78,19 +70,53 @@ carries over to a generator that was changed on purpose. Neither says how it doe
 | match | {match:.3f} | {fpir_match:.1%} | {tpir_match} |
 | possible | {possible:.3f} | {fpir_possible:.1%} | {tpir_possible} |
 
-They rest on {strangers:,} **synthetic** identities that are neither trained on nor in the table, each asked for once
-in a gallery of {gallery:,} people, two crops of each, from another camera. No threshold carries over to other cameras:
+{resting} No threshold carries over to other cameras:
 calibrate on people of your own before you trust a decision. And none carries over to a larger gallery: where a share p
 of strangers passes with {gallery:,} people enrolled, about 1 − (1 − p)^k do with k times as many.{by_gallery}
 
 ## Limits
 
-- It was not measured on pictures of real people. Networks trained on synthetic people lose most of their score on real
-  pictures: expect a useful order of candidates, not an identification.
+- {limit}
 - It compares clothes, build, hair and bags. Who changes clothes is someone else to it; two dressed alike are one.
 - A crop must hold one person, upright. Crops below about 64 × 32 pixels carry little.
 - No decision about a person should rest on it alone.
 """
+
+OF_DRAWN = {  # what is said of a network that learned from people drawn on the fly
+    "experience": """\
+Only synthetic people: {identities:,} identities drawn by `models/people`, {views} poses and directions of each, every
+picture with a camera, background, light and colour cast of its own; {seen:,} pictures in {steps:,} steps, which took
+{minutes:.0f} minutes, seed {seed}. No photograph was used.""",
+    "judged": """\
+Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service. Synthetic people are none that
+was trained on, at 4 fixed cameras × 2 pictures; queries come from the first camera, and the gallery holds strangers
+from that camera too. `street` is the style of the training; `toy`, `mall` and `plaza` have other bodies, clothes,
+light, viewpoints, backgrounds and cameras. Of the real vehicles every picture queries all others: a domain as foreign
+as can be. The baseline is a 6-stripe HSV histogram.""",
+    "meaning": """
+
+The figures on `street` say that the network learned what the generator shows, those on the other styles how much of it
+carries over to a generator that was changed on purpose. Neither says how it does on photographs.""",
+    "resting": """\
+They rest on {strangers:,} **synthetic** identities that are neither trained on nor in the table, each asked for once
+in a gallery of {gallery:,} people, two crops of each, from another camera.""",
+    "limit": """\
+It was not measured on pictures of real people. Networks trained on synthetic people lose most of their score on real
+  pictures: expect a useful order of candidates, not an identification.""",
+}
+OF_PICTURES = {  # and of one that learned from pictures on disk
+    "experience": """\
+{identities:,} identities in the pictures of `{data}`, without those who were held out; {seen:,} pictures in {steps:,}
+steps, which took {minutes:.0f} minutes, seed {seed}. Whose pictures they are, and with what consent they were taken, is
+for whoever trained it to say.""",
+    "judged": """\
+Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service. The baseline is a 6-stripe HSV
+histogram.""",
+    "meaning": "",
+    "resting": "They rest on {made_from}, with {gallery:,} people enrolled.",
+    "limit": """\
+It has seen only the cameras and people of `{data}`: measure it on those that it will serve.""",
+}
 
 BY_GALLERY = """
 
@@ -119,6 +145,23 @@ def write_card(
     """
     flags, steps = run["flags"], run["scores"][-1][0]  # the steps taken, which a run that was stopped has fewer of
     shares = {name: "–" if thresholds[name] is None else f"{thresholds[name]:.1%}" for name in TPIRS}
+    drawn = flags["data"] == DRAWN
+    told = {
+        "data": Path(run.get("data") or str(flags["data"])).name,
+        "identities": flags["identities"] if drawn else run["identities"],
+        "views": flags["views"],
+        "seen": steps * flags["people"] * flags["pictures"] * flags.get("accumulate", 1),
+        "steps": steps,
+        "minutes": run["seconds"] / 60,
+        "seed": flags["seed"],
+        "strangers": manifest.thresholds.identities,
+        "gallery": manifest.thresholds.gallery,
+        "made_from": manifest.thresholds.made_from,
+    }
+    texts = OF_DRAWN if drawn else OF_PICTURES
+    rendered = "rendered" in manifest.thresholds.made_from  # of pictures too, thresholds may be made from drawn people
+    texts = {**texts, "resting": (OF_DRAWN if rendered else OF_PICTURES)["resting"]}
+    sections = {name: text.format(**told) for name, text in texts.items()}
     card = CARD.format(
         name=manifest.name,
         file=manifest.file,
@@ -129,21 +172,15 @@ def write_card(
         parameters=run["parameters"],
         megabytes=(folder / manifest.file).stat().st_size / 1e6,
         learned=describe_learning(flags),
-        identities=flags["identities"],
-        views=flags["views"],
-        seen=steps * flags["people"] * flags["pictures"] * flags.get("accumulate", 1),
-        steps=steps,
-        minutes=run["seconds"] / 60,
-        seed=flags["seed"],
         table="\n".join(table),
         commands=list_commands(commands),
         match=thresholds["match"],
         possible=thresholds["possible"],
-        strangers=manifest.thresholds.identities,
         gallery=manifest.thresholds.gallery,
         fpir_match=manifest.thresholds.fpir_match,
         fpir_possible=manifest.thresholds.fpir_possible,
         by_gallery=tabulate_thresholds(by_gallery),
+        **sections,
         **shares,
     )
     write_whole(folder / "MODEL_CARD.md", card.encode())

@@ -20,13 +20,13 @@ from models.errors import Refused
 from models.evaluation.assessment import RANKS, Assessment, assess, to_json
 from models.evaluation.distances import Distances, Vectors, cosine_blocks
 from models.evaluation.evaluate import IDENTITIES
-from models.evaluation.exam import Exam
+from models.evaluation.exam import PEOPLE, Exam
 from models.evaluation.expansion import Binary, augment_database, binarise, expand
 from models.evaluation.features import Device, classify_training, extract, open_model
 from models.evaluation.metrics import Classification
 from models.evaluation.ranked import write_ranked
 from models.evaluation.reranking import rerank, suggest_k
-from models.evaluation.trained import is_trained_on, read_exam_of
+from models.evaluation.trained import is_trained_on, read_exam_of, warn_of_export
 from models.files import check_places, write_whole
 
 AUTO = "auto"
@@ -116,6 +116,8 @@ def evaluate(
     start = time.monotonic()
     run = Path(model) if (Path(model) / "run.json").exists() else None
     network = open_model(model, as_device(device), provider, threads)
+    if run is None and not data.startswith(PEOPLE):
+        warn_of_export(Path(model), data)
     exam = read_exam_of(
         run, data, layout, pattern=pattern, share=hold_out, seed=None if hold_out is None else seed,
         identities=identities, anyway=anyway,

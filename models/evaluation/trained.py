@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
 from tqdm import tqdm
 
 from models.data.reading import read_set
@@ -19,8 +20,11 @@ from models.evaluation.evaluate import IDENTITIES
 from models.evaluation.exam import PEOPLE, Exam, read_exam
 from models.files import write_whole
 from models.runs import read_record
+from service.embedding.manifest import read_manifest
+from service.errors import ModelRefused
 
 FILE, BEFORE = "trained_on.txt", " before"
+DRAWN_ONES = "synthetic people"  # as the metadata of an exported file has them
 DRAWN = "people"  # what a run was trained on where people were drawn on the fly
 DIGITS = 16  # of a digest: 64 bits, so that two of a million pictures share one once in forty million sets
 
@@ -68,13 +72,23 @@ def digest_all(paths: Sequence[Path]) -> list[str]:
     return [digest(path) for path in tqdm(paths, desc="knowing pictures again", disable=None, leave=False)]
 
 
-def note_pictures(run: Path, paths: Sequence[Path], start: Path | None) -> None:
-    """Keep what a run is trained on, and what the run `start` was; nothing where it is known already or was drawn."""
-    before = read_trained(start) if start else None
-    if (run / FILE).exists() or not (paths or before):
+def note_pictures(run: Path, paths: Sequence[Path], start: Path | None, *, resumed: bool) -> None:
+    """Keep what a run is trained on, and what the run `start` was; nothing where people were drawn. Raises Refused
+    where a run that is `resumed` has learned from other pictures until now."""
+    before, own = read_trained(start) if start else None, frozenset(digest_all(paths))
+    known = read_trained(run) if resumed else None
+    if known is not None:
+        if known.own != own:
+            raise Refused(
+                f"{run}: {len(known.own - own)} of the pictures that it was trained on are gone or others, and "
+                f"{len(own - known.own)} are new; resume with those it had, or begin another by --from {run}"
+            )
+        return
+    (run / FILE).unlink(missing_ok=True)  # of a training that ended before it saved anything
+    if not (paths or before):
         return
     old = sorted(before.own | before.before) if before else []
-    lines = [*sorted(set(digest_all(paths))), *(one + BEFORE for one in old)]
+    lines = [*sorted(own), *(one + BEFORE for one in old)]
     write_whole(run / FILE, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -172,6 +186,22 @@ def read_exam_of(
         remedy = "the very folder of the training, whose held-out people are then judged by"
         check_strange(run, exam.paths, data, remedy)
     return exam
+
+
+def warn_of_export(model: Path, data: str) -> None:
+    """Say on stderr that an exported folder does not know whom its run held out, where that was of pictures."""
+    try:
+        manifest = read_manifest(model)
+        told = {one.key: one.value for one in onnx.load(model / manifest.file).metadata_props}
+    except (ModelRefused, OSError):
+        return  # opening it says what is wrong
+    learned_from = told.get("reappear.trained_on", DRAWN_ONES)
+    if learned_from != DRAWN_ONES:
+        print(
+            f"{model} learned from pictures of {learned_from}, and does not know of whom: where people of {data} may "
+            "be among them, judge the run that it was exported from",
+            file=sys.stderr,
+        )
 
 
 def check_strange(run: Path, judged: Sequence[Path], data: str, remedy: str) -> None:

@@ -1,7 +1,7 @@
 """What a training learns from and is judged by: pictures of a folder, or synthetic people drawn on the fly."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from models.data.images import load
 from models.data.loader import DiskBatches, stream
 from models.data.reading import find_layout, read_set
 from models.data.sample import PictureSet, Sample
-from models.errors import NotFinite, Refused
+from models.errors import NotFinite, Refused, Unfit
 from models.evaluation.features import Device, extract, model_of
 from models.evaluation.metrics import Scores, score
 from models.evaluation.trained import check_strange, find_same
@@ -77,7 +77,7 @@ def draw_people(flags: Flags, judged: bool) -> Material:
             f"--seed {flags.seed}: seeds from {VALIDATION_SEED} on draw the people to judge by; give a smaller one"
         )
     if flags.identities < flags.people:
-        raise Refused(f"--identities {flags.identities}: fewer than the {flags.people} of a batch; lower --people")
+        raise Unfit(f"--identities {flags.identities}: fewer than the {flags.people} of a batch; lower --people")
     cut_outs = draw_cut_outs(flags.seed, flags.identities, flags.views, STREET, workers=flags.threads)
     scenes = draw_scenes(flags.seed, flags.scenes, STREET)
     shape = Shape(flags.people, flags.pictures, flags.height, flags.width)
@@ -116,7 +116,7 @@ def read_folder(flags: Flags, judged: bool) -> Material:
     )
     identities = sorted({one.identity for one in pictures.train})
     if len(identities) < flags.people:
-        raise Refused(
+        raise Unfit(
             f"{flags.data}: {len(identities)} identities to train on, fewer than the {flags.people} of a batch; "
             f"give --people {max(2, len(identities))} or more identities"
         )
@@ -136,7 +136,7 @@ def read_folder(flags: Flags, judged: bool) -> Material:
     if not judged:
         return Material(batches, len(identities), ValidationSet("train", [], []), [], pictures=paths)
     seen = choose(flags, identities)
-    few = [one for identity in seen for one in [s for s in pictures.train if s.identity == identity][:SEEN_PICTURES]]
+    few = [one for identity in seen for one in across_cameras(s for s in pictures.train if s.identity == identity)]
     shown = load_all(flags, separate(few), "train")
     train = ValidationSet("train", shown, shown)
     check_start(flags, pictures, flags.data)
@@ -183,11 +183,20 @@ def pattern_of(flags: Flags, folder: Path) -> str | None:
 
 
 def read_part(flags: Flags, pictures: PictureSet, name: str) -> ValidationSet:
-    """Queries and gallery of `watched` identities of a set that has both."""
+    """Queries of `watched` identities of a set, and the gallery of theirs and of as many who are not asked for. Raises
+    Refused where there is nobody to be taken for another."""
     asked = pictures.query or pictures.gallery  # nobody is a query where all pictures are of one camera
-    both = {one.identity for one in asked} & {one.identity for one in pictures.gallery}
-    kept = set(choose(flags, sorted(identity for identity in both if identity > 0)))
-    query, gallery = ([one for one in part if one.identity in kept] for part in (asked, pictures.gallery))
+    people = {one.identity for one in pictures.gallery if one.identity > 0}
+    both = people & {one.identity for one in asked}
+    kept = set(choose(flags, sorted(both)))
+    shown_too = kept.union(choose(flags, sorted(people - both)))
+    if len(shown_too) == 1:
+        raise Refused(
+            f"validation set {name}: there is one person in it, who is nobody else's neighbour; hold out more people "
+            "by --hold-out, or name a folder by --validate"
+        )
+    query = [one for one in asked if one.identity in kept]
+    gallery = [one for one in pictures.gallery if one.identity in shown_too]
     shown = load_all(flags, separate([*query, *gallery]), name)
     return ValidationSet(name, shown[: len(query)], shown[len(query) :])
 
@@ -206,6 +215,15 @@ def load_all(flags: Flags, samples: list[Sample], name: str) -> list[Picture]:
     size = flags.height, flags.width
     shown = {one: Picture(resize(load(one.path, needed(*size)), *size), one.identity, one.camera) for one in bar}
     return [shown[one] for one in samples]
+
+
+def across_cameras(samples: Iterable[Sample]) -> list[Sample]:
+    """SEEN_PICTURES of one identity, in turn from each of its cameras: neighbours in a track are nearly the same."""
+    taken, turns = Counter[int](), list[tuple[int, Sample]]()
+    for one in samples:
+        turns.append((taken[one.camera], one))
+        taken[one.camera] += 1
+    return [one for _, one in sorted(turns, key=lambda turn: turn[0])[:SEEN_PICTURES]]
 
 
 def separate(samples: list[Sample]) -> list[Sample]:

@@ -88,7 +88,8 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
         restore_randomness(checkpoint.randomness)
 
     folder.mkdir(parents=True, exist_ok=True)
-    note_pictures(folder, material.pictures, Path(flags.start) if flags.start else None)
+    start = Path(flags.start) if flags.start else None
+    note_pictures(folder, material.pictures, start, resumed=checkpoint is not None)
     last = min(until or flags.steps, flags.steps)
     stopped = loop(Training(flags, folder, learner, material, record), loader, first, last)
     write_report(folder)

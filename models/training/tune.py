@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from models.errors import NotFinite, Refused
+from models.errors import NotFinite, Refused, Unfit
 from models.files import write_whole
 from models.runs import option, read_record
 from models.training.flags import FREE, Flags, check_flags, list_flags, take_flags
@@ -115,8 +115,9 @@ def tune(flags: Flags, axes: list[Axis], folder: Path, method: Method, trials: i
     """Search until there are so many finished trials, all of the grid for `grid`, and write the report.
 
     What an earlier call left in the folder counts. A trial that was interrupted is trained on; one whose loss is not
-    finite counts as failed. Raises Refused when the folder's search was another one, and what no flag that is tried
-    can help, such as a full disk, which ends the search until the same command is given again.
+    finite, or whose flags do not go together, counts as failed. Raises Refused when the folder's search was another
+    one, and what no flag that is tried can help, such as a full disk, which ends the search until the same command is
+    given again.
     """
     flags = check_flags(flags)
     study = open_study(flags, axes, folder, method)
@@ -187,12 +188,21 @@ def run_trial(study: optuna.Study, trial: optuna.Trial, flags: Flags, folder: Pa
     if run.exists() and not resume:
         shutil.rmtree(run)  # it was interrupted before it saved anything
     try:
+        check_tried(flags)
         train(flags, run, resume)
-    except NotFinite as refused:
+    except (NotFinite, Unfit) as refused:
         trial.set_user_attr("refused", str(refused))
         study.tell(trial, state=TrialState.FAIL)
         return
     study.tell(trial, read_record(run).best["value"])
+
+
+def check_tried(flags: Flags) -> None:
+    """Raises Unfit for flags that no training can have. Those that are not tried were checked before the search."""
+    try:
+        check_flags(flags)
+    except Refused as refused:
+        raise Unfit(str(refused)) from refused
 
 
 def complete(study: optuna.Study) -> list[FrozenTrial]:

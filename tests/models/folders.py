@@ -70,5 +70,5 @@ def write_run(
     heads = {} if classifier is None else {"classifier.weight": classifier}
     state = network.state_dict()
     write_checkpoint(folder, Checkpoint(0, state, heads, {}, {}, {}, {}, asdict(record)))
-    note_pictures(folder, pictures, None)
+    note_pictures(folder, pictures, None, resumed=False)
     return network

@@ -14,7 +14,8 @@ from models.evaluation.thresholds import Threshold
 from service.embedding.manifest import read_manifest
 
 DEFAULT = Path(__file__).parents[3] / "models" / "default"
-FLAGS = {"identities": 900, "views": 8, "people": 16, "pictures": 4, "seed": 5, "losses": "triplet=1,identity=0.5"}
+FLAGS = {"data": "people", "identities": 900, "views": 8, "people": 16, "pictures": 4, "seed": 5,
+         "losses": "triplet=1,identity=0.5"}  # fmt: skip
 ARCHITECTURE = {"backbone": "mobilenetv2-x1.0", "pooling": "gem", "standardise": "imagenet"}
 RUN = {
     "flags": FLAGS, "architecture": ARCHITECTURE, "parameters": 1_234_567, "seconds": 600.0,
@@ -65,6 +66,21 @@ def test_every_figure_stands_in_it_with_its_command(tmp_path: Path) -> None:
     ):
         assert line in text
     assert not list(files["model"].glob("*.part"))
+
+
+def test_a_network_that_learned_from_pictures_is_not_said_to_have_seen_drawn_people(tmp_path: Path) -> None:
+    files = prepare(tmp_path)
+    manifest = json.loads((files["model"] / "manifest.json").read_text())
+    manifest["thresholds"]["made_from"] = "40 identities of customers, each once a stranger"
+    write(files["model"] / "manifest.json", manifest)
+    flags = FLAGS | {"data": "customers"}
+    write(files["run"] / "run.json", RUN | {"flags": flags, "identities": 41, "data": "/shop/customers"})
+    card(**files)
+    text = (files["model"] / "MODEL_CARD.md").read_text()
+    assert "41 identities in the pictures of `customers`" in text
+    assert "They rest on 40 identities of customers, each once a stranger, with 1,000 people enrolled." in text
+    for false in ("synthetic", "No photograph", "not measured on pictures of real people", "/shop", "900 id"):
+        assert false not in text
 
 
 def test_thresholds_of_another_model_are_refused(tmp_path: Path) -> None:

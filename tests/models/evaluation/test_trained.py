@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from models.__main__ import app
 from models.data.reading import read_set
-from models.errors import Refused
+from models.errors import NotFinite, Refused
 from models.evaluation.trained import (
     check_strange,
+    digest_all,
     division_of,
     find_same,
     is_trained_on,
@@ -18,6 +20,7 @@ from models.evaluation.trained import (
     read_trained,
 )
 from models.runs import read_record, write_record
+from models.training.train import train
 from tests.models.tiny import TINY, make_folder
 
 
@@ -86,7 +89,7 @@ def test_what_a_run_was_fine_tuned_from_counts_as_well(run: Path, people: Path, 
     mine = make_folder(tmp_path / "mine", people=12)
     own = sorted((mine / "p11").iterdir())
     (tmp_path / "run").mkdir()
-    note_pictures(tmp_path / "run", own, run)
+    note_pictures(tmp_path / "run", own, run, resumed=False)
     known, first = read_trained(tmp_path / "run"), read_trained(run)
     assert known is not None
     assert first is not None
@@ -115,3 +118,37 @@ def test_the_same_picture_is_found_by_its_place_and_by_its_bytes(people: Path, t
     assert find_same(own, [*judged, own[3].parent / ".." / own[3].parent.name / own[3].name]) is not None
     again = Path(shutil.copy(own[5], tmp_path / "renamed.png"))
     assert find_same(own, [*judged, again]) == (own[5], again)
+
+
+def test_a_training_that_begins_anew_notes_anew_and_one_that_goes_on_must_have_the_same_pictures(
+    people: Path, tmp_path: Path
+) -> None:
+    flags = replace(TINY, data=str(people), note_every=1)
+    out = tmp_path / "run"
+    with pytest.raises(NotFinite):
+        train(replace(flags, rate=1e25), out)
+    other = make_folder(tmp_path / "other", people=8, first=40)
+    train(replace(flags, data=str(other)), out, until=1)
+    known = read_trained(out)
+    assert known is not None
+    assert known.own.isdisjoint(digest_all(read_own(people)))
+    (added,) = make_folder(tmp_path / "added", people=1, first=99, cameras=1, shots=1).rglob("*.png")
+    whose = read_own(other)[0].parent
+    added.rename(whose / "c1_9.png")
+    with pytest.raises(Refused, match="0 of the pictures that it was trained on are gone or others, and 1 are new"):
+        train(replace(flags, data=str(other)), out, resume=True)
+    (whose / "c1_9.png").unlink()
+    train(replace(flags, data=str(other)), out, resume=True)
+    assert read_trained(out) == known
+
+
+def test_an_exported_folder_says_that_it_does_not_know_its_people(
+    run: Path, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app(["export", str(run), "--out", str(tmp_path / "export"), "--data", str(people)], standalone_mode=False)
+    capsys.readouterr()
+    app(["evaluate", str(tmp_path / "export"), str(people)], standalone_mode=False)
+    assert f"learned from pictures of {people.name}, and does not know of whom" in capsys.readouterr().err
+    app(["evaluate", "models/default", str(people)], standalone_mode=False)
+    app(["evaluate", "histogram", str(people)], standalone_mode=False)
+    assert "does not know" not in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What a training is judged by: people it does not know, each picture of them once."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,3 +59,24 @@ def test_a_picture_that_is_query_and_in_the_gallery_is_read_and_described_once(
     asked = [k for k, one in enumerate(own.gallery) if any(one is query for query in own.query)]
     expected = score(1 - vectors[asked] @ vectors.T, ids[asked], cameras[asked], ids, cameras)
     assert (scores.mean_ap, scores.queries) == (pytest.approx(expected.mean_ap), 4)
+
+
+def test_the_training_score_is_made_of_pictures_of_several_cameras(tmp_path: Path) -> None:
+    tracks = make_folder(tmp_path / "tracks", people=8, cameras=2, shots=9)
+    seen = gather(replace(TINY, data=str(tracks))).train.gallery
+    for person in {one.identity for one in seen}:
+        assert sorted(one.camera for one in seen if one.identity == person) == [0, 0, 0, 1, 1, 1]
+
+
+def test_who_is_not_asked_for_stands_in_the_gallery_and_one_person_alone_is_refused(tmp_path: Path) -> None:
+    mixed = make_folder(tmp_path / "mixed", people=6)
+    judged = make_folder(tmp_path / "judged", people=1, first=50)
+    make_folder(judged, people=3, first=60, cameras=1)
+    flags = replace(TINY, data=str(mixed), hold_out=0.0, validate=str(judged), watched=0)
+    (validation,) = gather(flags).validation
+    assert {one.identity for one in validation.query} == {1}
+    assert {one.identity for one in validation.gallery} == {1, 2, 3, 4}
+    for path in judged.glob("p6?"):
+        shutil.rmtree(path)
+    with pytest.raises(Refused, match="one person in it"):
+        gather(flags)

@@ -92,3 +92,14 @@ def test_only_a_loss_that_is_not_finite_is_a_trial_that_is_done_with(people: Pat
     (refused,) = (trial for trial in study.trials if "refused" in trial.user_attrs)
     assert refused.params["rate"] == 1e25
     assert count_done(study) == 2
+
+
+def test_flags_that_do_not_go_together_are_a_trial_that_is_done_with(people: Path, tmp_path: Path) -> None:
+    flags, axes = replace(QUICK, data=str(people)), [read_axis("dim=31,32"), read_axis("people=3,60")]
+    study = tune(flags, axes, tmp_path / "grid", "grid", 1)
+    reasons = sorted(trial.user_attrs["refused"] for trial in study.trials if "refused" in trial.user_attrs)
+    assert [trial.params for trial in study.get_trials(states=(TrialState.COMPLETE,))] == [{"dim": 32, "people": 3}]
+    assert len(reasons) == 3
+    assert sum("cannot be shared out by stripes" in one for one in reasons) == 2
+    assert sum("fewer than the 60 of a batch" in one for one in reasons) == 1
+    assert len(tune(flags, axes, tmp_path / "grid", "grid", 1).trials) == 4
