@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--crops", type=int, default=10_000)
     arguments = parser.parse_args()
+    machine = describe_machine()  # before: hours later the files may be of another version
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(f"sqlite:///{folder / 'reappear.db'}", crops=arguments.crops)
@@ -46,7 +47,7 @@ def main() -> int:
             found = soak(service, arguments.seconds)
         finally:
             service.stop()
-    found |= {"crops": arguments.crops, "machine": describe_machine()}
+    found |= {"crops": arguments.crops, "machine": machine}
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     RESULT.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps({name: found[name] for name in ("seconds", "requests", "failed", "slope_mb_per_hour")}))
