@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         30,
         ge=0,
         le=1440,
-        description="Minutes for which removals gather before the database overwrites what they left.",
+        description="Minutes for which removals gather before what they left is overwritten; twice that is promised.",
     )
     snapshot_minutes: float = Field(
         15, gt=0, le=1440, description="Minutes between snapshots of a changing index; a start reads the rest from SQL."

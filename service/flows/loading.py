@@ -52,11 +52,7 @@ def load_galleries(
     meta, owners = database.read_now(_read)
     by_collection = owners.by_collection()
 
-    def reached(place: str) -> None:
-        fail_point(place)
-        go_on()
-
-    held = _restore(database, galleries, model, snapshots, meta, by_collection, reached)
+    held = _restore(database, galleries, model, snapshots, meta, by_collection, fail_point, go_on)
     missing = np.setdiff1d(owners.crops, held, assume_unique=True)
     database.read_now(_add_missing, galleries, model, owners, missing, go_on)
     for home, (crops, identities) in by_collection.items():
@@ -74,14 +70,14 @@ def _read(connection: Connection) -> tuple[Meta, Owners]:
 
 def _restore(
     database: Database, galleries: Galleries, model: int, snapshots: Snapshots, meta: Meta, crops: ByCollection,
-    fail_point: Callable[[str], None],
+    fail_point: Callable[[str], None], go_on: Callable[[], None],
 ) -> CropIds:  # fmt: skip
     """Take the newest snapshot that can be trusted; returns the crops it had."""
     for number in snapshots.folder.numbers():
         try:
             snapshot = snapshots.folder.read(number)
             snapshots.check(snapshot.stamp, meta)
-            taken = _take(galleries, snapshots, snapshot, crops, fail_point)
+            taken = _take(galleries, snapshots, snapshot, crops, fail_point, go_on)
             database.read_now(_compare, taken, model)
         except (DatabaseDown, Stopping):
             raise
@@ -101,7 +97,7 @@ def _restore(
 
 def _take(
     galleries: Galleries, snapshots: Snapshots, snapshot: Snapshot, crops: ByCollection,
-    fail_point: Callable[[str], None],
+    fail_point: Callable[[str], None], go_on: Callable[[], None],
 ) -> _Taken:  # fmt: skip
     """Put what is still there of a snapshot into empty galleries. Raises SnapshotRefused."""
     taken = _Taken()
@@ -109,6 +105,7 @@ def _take(
     def pieces_of(home: int, there: CropIds) -> Iterator[Piece]:
         for file, piece in snapshots.folder.pieces(snapshot, home):
             fail_point("while-reading-a-snapshot")
+            go_on()
             rows = np.flatnonzero(_among(piece.ids, there))
             gone = np.delete(np.arange(len(piece.ids)), rows)
             taken.files.setdefault(home, []).append((file, piece.ids.copy()))

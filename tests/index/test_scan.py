@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain import VectorArray
-from service.index import scan, segmented
+from service.index import scan, state
 from service.index.blocks import View
 from service.index.segmented import SegmentedIndex
 from service.index.sketch import Probe, Sketch
@@ -143,13 +143,13 @@ def test_many_who_come_late_and_are_all_better_are_not_all_compared(
 def test_a_search_beside_the_removal_of_everything_finds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     index = SegmentedIndex(DIM)
     index.add(np.arange(ROWS), unit_vectors(ROWS, DIM, seed=8))
-    scanned = segmented.scan
+    scanned = state.scan
 
     def emptied_before(queries: VectorArray, seen: Sequence[View], *how_far: int) -> scan.Found:
         index.remove(np.arange(ROWS))
         return scanned(queries, seen, *how_far)
 
-    monkeypatch.setattr(segmented, "scan", emptied_before)
+    monkeypatch.setattr(state, "scan", emptied_before)
     similarities, found = index.search(unit_vectors(3, DIM, seed=9), 10)
     assert (found == -1).all()
     assert np.isneginf(similarities).all()
