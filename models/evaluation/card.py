@@ -9,12 +9,11 @@ from pathlib import Path
 from textwrap import fill
 from typing import Annotated, Any
 
-import onnx
 import typer
 
 from models.errors import Refused
 from models.evaluation.thresholds import Threshold, read_thresholds
-from models.evaluation.trained import DRAWN
+from models.evaluation.trained import DRAWN, read_entries
 from models.files import write_whole
 from service.embedding.manifest import Manifest, read_manifest
 from service.errors import ModelRefused
@@ -260,8 +259,7 @@ def card(
 
 def checksums_of(model: Path, manifest: Manifest) -> set[str]:
     """Of the exported file, and of the network it was exported from where that gives the same vectors."""
-    metadata = {one.key: one.value for one in onnx.load(model / manifest.file).metadata_props}
-    network = metadata.get("reappear.weights", "") if manifest.precision == "fp32" else ""
+    network = read_entries(model / manifest.file).get("reappear.weights", "") if manifest.precision == "fp32" else ""
     return {manifest.sha256, network} - {""}
 
 

@@ -188,11 +188,15 @@ def read_exam_of(
     return exam
 
 
+def read_entries(path: Path) -> dict[str, str]:
+    """What an ONNX file says of itself in its metadata."""
+    return {one.key: one.value for one in onnx.load(path).metadata_props}
+
+
 def warn_of_export(model: Path, data: str) -> None:
     """Say on stderr that an exported folder does not know whom its run held out, where that was of pictures."""
     try:
-        manifest = read_manifest(model)
-        told = {one.key: one.value for one in onnx.load(model / manifest.file).metadata_props}
+        told = read_entries(model / read_manifest(model).file)
     except (ModelRefused, OSError):
         return  # opening it says what is wrong
     learned_from = told.get("reappear.trained_on", DRAWN_ONES)

@@ -51,7 +51,6 @@ def load_galleries(
     galleries.clear()  # of a load that failed half way
     meta, owners = database.read_now(_read)
     by_collection = owners.by_collection()
-
     held = _restore(database, galleries, model, snapshots, meta, by_collection, fail_point, go_on)
     missing = np.setdiff1d(owners.crops, held, assume_unique=True)
     database.read_now(_add_missing, galleries, model, owners, missing, go_on)

@@ -10,18 +10,13 @@ from sqlalchemy import select, update
 from service.db.outbox import waiting_pictures
 from service.db.tables import idempotency
 from service.flows.housekeeping import put_right
-from service.flows.parts import Parts
 from service.store.folder import FolderStore
 from service.store.tombstones import Tombstones
 from tests.api.conftest import running
+from tests.api.holdings import parts_of
 from tests.pictures import jpeg
 
 JPEG = {"Content-Type": "image/jpeg"}
-
-
-def parts_of(client: TestClient) -> Parts:
-    parts: Parts = client.app_state["parts"]
-    return parts
 
 
 def read_only(names: list[str]) -> None:
