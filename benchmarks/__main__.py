@@ -20,7 +20,7 @@ from benchmarks.serving import Plan
 FORMAT = 1
 PARTS = ("alone", "service", "overload")
 FULL_SIZES = (1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
-QUICK_SIZES = (1_000, 10_000, 30_000, 100_000)
+QUICK_SIZES = (1_000, 10_000, 100_000)
 LOAD = (1_000, 100_000, 1_000_000)  # the others only show the growth
 KS_AT = 100_000  # and filters from there on: in smaller galleries the search takes too little to tell
 CROPS_PER_S = 150_000  # at least so long under load: a run in which nothing is answered tells nothing

@@ -44,6 +44,8 @@ def kind_of(name: str, dim: int, library: Any = faiss) -> Kind:
         card = Card(library)
         return Kind("gpu", build=card.build, sweep=card.sweep, slack=HALF_ROUNDING, widening=2, spare=64)
     factory, _, parameters = (part.strip() for part in name.partition(";"))
-    least = least_rows(empty_index(factory, parameters, dim))
+    empty = empty_index(factory, parameters, dim)
     build = partial(build_by_factory, factory, parameters)
-    return Kind(name, build=build, slack=0, widening=2, spare=64, least=least)
+    if empty.is_trained:  # what must be trained first cannot be tried on a few rows
+        build(Source(1, dim, lambda: iter([np.eye(1, dim, dtype=np.float32)])))
+    return Kind(name, build=build, slack=0, widening=2, spare=64, least=least_rows(empty))

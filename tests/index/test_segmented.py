@@ -298,6 +298,7 @@ def test_an_error_that_nobody_foresaw_is_told_and_ends_in_an_exact_index(caplog:
         ("", "could not parse"),
         ("IVF16,SQ8;nprob=3", "could not set parameter nprob"),
         ("PQ3", "multiple of the number of subquantizers"),
+        ("IDMap,Flat", "cannot be built of 1 rows: add does not make sense"),
         ("gpu", "needs a GPU build of FAISS"),
         ("Exact", "could not parse"),
     ],
