@@ -11,6 +11,7 @@ from service.domain import CropIds, VectorArray, VectorIndex
 from tests.index.brute_force import unit_vectors
 
 RACE_S = 0.8
+ENOUGH, PATIENCE_S = 6, 30.0  # searches and writes, else nothing is said; on a busy machine they take longer
 
 
 class Race:
@@ -44,7 +45,10 @@ class Race:
             threads += [threading.Thread(target=self.guarded, args=(self.keep_searching, seed)) for seed in range(2)]
             for thread in threads:
                 thread.start()
+            deadline = time.monotonic() + PATIENCE_S
             self.stop.wait(RACE_S)
+            while min(self.searches, self.writes) < ENOUGH and time.monotonic() < deadline and not self.stop.wait(0.05):
+                pass
             self.stop.set()
             for thread in threads:
                 thread.join()
