@@ -1,36 +1,44 @@
 """Conditions on crops and identities, as SQL that means the same on both databases."""
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, select
+from sqlalchemy import Column, ColumnElement, Select, false, select
 
 from service.db.tables import attributes, crops, identities
 from service.domain import Condition, Scalar
 
 
-def crop_clause(condition: Condition) -> ColumnElement[bool]:
-    """The condition as a clause on crops joined with identities."""
-    if condition.attribute is not None:
-        return identity_clause(condition)
-    return _compare(crops.c[condition.field], condition.op, condition.values)
+def clauses(conditions: Sequence[Condition]) -> list[ColumnElement[bool]]:
+    """The conditions as clauses on crops joined with identities, of which those on attributes need identities alone.
+    A list matches where one of its elements meets all that is demanded of it."""
+    of_crops = [one for one in conditions if one.attribute is None]
+    found = [_compare(crops.c[one.field], one.op, one.values) for one in of_crops]
+    of_people = sorted((one for one in conditions if one.attribute is not None), key=lambda one: one.field)
+    for _, demands in groupby(of_people, key=lambda one: one.attribute):
+        found.append(identities.c.id.in_(_owners(list(demands))))
+    return found
 
 
-def identity_clause(condition: Condition) -> ColumnElement[bool]:
-    """The condition on an attribute as a clause on identities. A list matches by any of its elements."""
-    found = None
+def _owners(demands: Sequence[Condition]) -> Select[tuple[int]]:
+    """Whose attribute, the same in all demands, meets them."""
+    of_it = attributes.c.key == demands[0].attribute
+    return select(attributes.c.identity_id).where(of_it, *(_is_met(one) for one in demands))
+
+
+def _is_met(demand: Condition) -> ColumnElement[bool]:
+    met: ColumnElement[bool] = false()  # by no value at all: `in` an empty list
     for kind in ("boolean", "string", "number"):
-        values = tuple(value for value in condition.values if _kind(value) == kind)
+        values = tuple(value for value in demand.values if _kind(value) == kind)
         if not values:
             continue
-        column = attributes.c.text if kind == "string" else attributes.c.number
-        if kind == "boolean":
-            values = tuple(float(value) for value in values if isinstance(value, bool))
-        clause = (attributes.c.kind == kind) & _compare(column, condition.op, values)
-        found = clause if found is None else found | clause
-    if found is None:
-        return identities.c.id.is_(None)  # no value at all: `in` an empty list
-    owners = select(attributes.c.identity_id).where(attributes.c.key == condition.attribute, found)
-    return identities.c.id.in_(owners)
+        if kind == "string":
+            column = attributes.c.text
+        else:  # else PostgreSQL would take all numbers of a list for what the first one is
+            column, values = attributes.c.number, tuple(float(one) for one in values if isinstance(one, int | float))
+        met |= (attributes.c.kind == kind) & _compare(column, demand.op, values)
+    return met
 
 
 def _kind(value: Scalar) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, select, up
 from sqlalchemy.exc import IntegrityError
 
 from service.db.erasures import erase_rows
-from service.db.filters import identity_clause
+from service.db.filters import clauses
 from service.db.tables import attributes, collections, crops, identities
 from service.domain import MAX_FILTERED_CHARS, Collection, Condition, Identity
 from service.errors import Conflict, NotFound
@@ -149,8 +149,7 @@ def list_identities(
     query = _identities().where(identities.c.collection_id == collection, identities.c.id > after)
     if name is not None:
         query = query.where(identities.c.name_folded.contains(fold(name) or "", autoescape=True))
-    for condition in conditions:
-        query = query.where(identity_clause(condition))
+    query = query.where(*clauses(conditions))
     return [_as_identity(row) for row in connection.execute(query.order_by(identities.c.id).limit(limit))]
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Select, Text, bindparam, cast, delete, f
 
 from service.db.changes import decode_vector, encode_vector
 from service.db.erasures import erase_rows
-from service.db.filters import crop_clause
+from service.db.filters import clauses
 from service.db.people import GOING
 from service.db.tables import collections, crops, identities, outbox, vectors
 from service.domain import Condition, Crop, CropIds, Quality, Sighting, VectorArray
@@ -120,10 +120,8 @@ def allowed_crops(
     query = (
         select(func.aggregate_strings(cast(crops.c.id, Text), ","))
         .join_from(crops, identities)
-        .where(identities.c.collection_id == collection)
+        .where(identities.c.collection_id == collection, *clauses(conditions))
     )
-    for condition in conditions:
-        query = query.where(crop_clause(condition))
     if exclude_cameras:
         query = query.where(or_(crops.c.camera.is_(None), crops.c.camera.not_in(exclude_cameras)))
     found = connection.execute(query).scalar_one() or ""

@@ -27,7 +27,7 @@ PEOPLE: dict[str, dict[str, Any]] = {
         "camera": "c2", "track": "t-2", "captured_at": "2026-05-01T12:00:00Z",
     },
     "odd": {
-        "attributes": {"jacket": 1, "age": "30", "vip": "true", "tags": [], "zero": 0, "negative": -3},
+        "attributes": {"jacket": 1, "age": "30", "vip": "true", "tags": [], "zero": 0, "negative": -3, "ends": [0, 10]},
         "camera": "C1", "captured_at": "2026-05-02T00:00:00.000001Z",
     },
     "bare": {},
@@ -54,6 +54,8 @@ ATTRIBUTE_FILTERS: list[tuple[Any, set[str]]] = [
     ({"attributes.jacket": []}, set()),
     ({"attributes.age": 30}, {"red"}),
     ({"attributes.age": "30"}, {"odd"}),
+    ({"attributes.age": [30, 40.5]}, {"red", "blue"}),
+    ({"attributes.age": [40, 40.5, 3_000_000_000]}, {"blue"}),
     ({"attributes.age": {"gte": 30}}, {"red", "blue"}),
     ({"attributes.age": {"gt": 30}}, {"blue"}),
     ({"attributes.age": {"gt": 30, "lt": 40.5}}, set()),
@@ -75,6 +77,9 @@ ATTRIBUTE_FILTERS: list[tuple[Any, set[str]]] = [
     ({"attributes.tags": "b"}, {"red", "blue"}),
     ({"attributes.tags": ["a", "z"]}, {"red"}),
     ({"attributes.tags": {"gte": 7}}, {"red"}),
+    ({"attributes.ends": {"gte": 3}}, {"odd"}),
+    ({"attributes.ends": {"gte": 3, "lte": 5}}, set()),  # by two of its elements: it is not between them
+    ({"attributes.ends": {"gte": 10, "lte": 10}}, {"odd"}),
     ({"attributes.a.b": "dotted"}, {"red"}),
     ({"attributes.deep": "red"}, set()),
     ({"attributes.nowhere": "red"}, set()),
