@@ -6,13 +6,13 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import orjson
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import QueryParams, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api.errors import explain
+from service.api.fields import parse_json
 from service.errors import BadInput, CallerLeft, UnsupportedBody
 
 RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
@@ -111,10 +111,10 @@ async def _read_json(request: Request) -> dict[str, Any]:
     content = await request.body()
     try:
         parsed = (
-            orjson.loads(content) if len(content) < SMALL_JSON_BYTES else await asyncio.to_thread(orjson.loads, content)
+            parse_json(content) if len(content) < SMALL_JSON_BYTES else await asyncio.to_thread(parse_json, content)
         )
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"the body is not valid JSON: {error}") from error
+    except ValueError as error:
+        raise BadInput(f"the body {error}") from error
     if not isinstance(parsed, dict):
         raise BadInput("the body must be a JSON object")
     return parsed

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import math
 import re
 import unicodedata
 from datetime import UTC, datetime
@@ -16,7 +15,9 @@ from service.flows.merge import MAX_NESTING
 
 MAX_ID_CHARS = 128
 MAX_SAFE_INTEGER = 2**53
+MAX_JSON_VALUES = 32_768  # twice what the largest filter has: what is checked value by value must not stop the service
 MAX_ROW_ID = 2**63 - 1
+WHOLE = re.compile(r"\s*[+-]?[0-9]{1,18}\s*")
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
 
 
@@ -64,20 +65,27 @@ def check_value(value: Any, depth: int = 0) -> None:
     elif isinstance(value, list):
         for below in value:
             check_value(below, depth + 1)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("numbers must be finite")
-    elif isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER:
-        raise ValueError("integers must be within ±2^53; send larger ones as text")
+    elif isinstance(value, int | float) and not abs(value) <= MAX_SAFE_INTEGER:
+        raise ValueError("numbers must be within ±2^53; send larger ones as text")  # past 64 bits they are rounded
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text says. Raises ValueError where it is not valid, or holds more values than any request needs."""
+    if isinstance(text, bytes):  # one of these stands before every value
+        values = text.count(b",") + text.count(b"[") + text.count(b"{")
+    else:
+        values = text.count(",") + text.count("[") + text.count("{")
+    if values > MAX_JSON_VALUES:
+        raise ValueError(f"holds too much; at most {MAX_JSON_VALUES:,} values are taken")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"is not valid JSON: {error}") from error
 
 
 def _from_json(value: Any) -> Any:
     """Forms and query strings carry objects as JSON text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"is not valid JSON: {error}") from error
+    return parse_json(value) if isinstance(value, str) else value
 
 
 def _to_utc(moment: datetime) -> datetime:
@@ -103,12 +111,19 @@ def parse_box(value: Any) -> Any:
     if isinstance(value, dict) and set(value) == {"x", "y", "width", "height"}:
         value = [value["x"], value["y"], value["width"], value["height"]]
     try:
-        x, y, width, height = (int(part) for part in value if not isinstance(part, float | bool))
-    except (TypeError, ValueError) as error:
+        x, y, width, height = map(_whole, value if isinstance(value, list) else ())
+    except ValueError as error:
         raise ValueError("must be four whole numbers: x,y,width,height in pixels") from error
     if min(x, y) < 0 or min(width, height) < 1 or max(x, y, width, height) > 1_000_000:
         raise ValueError("x and y must be at least 0, width and height at least 1")
     return Box(x, y, width, height)
+
+
+def _whole(part: Any) -> int:
+    """A whole number, or what the text of one says. Raises ValueError for anything else."""
+    if type(part) is int or (isinstance(part, str) and WHOLE.fullmatch(part)):
+        return int(part)
+    raise ValueError("no whole number")
 
 
 def decode_base64(value: Any) -> bytes:

@@ -30,8 +30,8 @@ def parse_filter(wanted: dict[str, Any] | None, *, on_crops: bool) -> list[Condi
             conditions += [_condition(name, op, value) for op, value in demand.items()]
         else:
             conditions.append(_condition(name, "in", demand if isinstance(demand, list) else [demand]))
-    if len(conditions) > MAX_CONDITIONS:
-        raise BadInput(f"filter: at most {MAX_CONDITIONS} conditions are taken, these are {len(conditions)}")
+        if len(conditions) > MAX_CONDITIONS:
+            raise BadInput(f"filter: at most {MAX_CONDITIONS} conditions are taken")
     return conditions
 
 
@@ -74,10 +74,11 @@ def _scalar(name: str, value: Any) -> Scalar:
         return _text(name, value)
     if name in CROP_FIELDS or not isinstance(value, int | float):
         raise BadInput(f"filter: {name} compares with text{'' if name in CROP_FIELDS else ', numbers, true or false'}")
-    try:
-        check_value(value)
-    except ValueError as error:
-        raise BadInput(f"filter: {name}: {error}") from error
+    if isinstance(value, int):  # no attribute has a larger number, but a range may end beyond all of them
+        try:
+            check_value(value)
+        except ValueError as error:
+            raise BadInput(f"filter: {name}: {error}") from error
     return value
 
 
