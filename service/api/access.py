@@ -54,17 +54,23 @@ class Throttle:
 class Access:
     """A request that may go on, and whose it is."""
 
-    parts: Parts  # directly only for what touches no collection
+    _parts: Parts
     caller: Caller
 
+    @property
+    def parts(self) -> Parts:
+        """The parts, directly only for what touches no collection. Raises Unauthorised where the key has gone."""
+        self._parts.keys.check(self.caller)
+        return self._parts
+
     def to(self, collection: str) -> Parts:
-        """The parts, for work in one collection. Raises NotAllowed where the key is for another."""
+        """The parts, for work in one collection. Raises NotAllowed where the key is for another, or Unauthorised."""
         if not self.sees(collection):
             raise NotAllowed(f"this key is for the collection {self.caller.collection!r} only")
         return self.parts
 
     def to_all(self) -> Parts:
-        """The parts, for what concerns all collections. Raises NotAllowed for a key of one."""
+        """The parts, for what concerns all collections. Raises NotAllowed for a key of one, or Unauthorised."""
         _check_for_all(self.caller)
         return self.parts
 

@@ -89,6 +89,6 @@ async def make_key(request: Request, access: Administers) -> MadeKey:
 
 
 @router.delete("/{key}")
-async def revoke_key(access: Administers, key: Annotated[str, Path(max_length=64, examples=["0f3c9a2b7d04"])]) -> Key:
+async def revoke_key(access: Administers, key: Annotated[Label, Path(examples=["0f3c9a2b7d04"])]) -> Key:
     """Revoke a key: from the answer on it opens nothing, in restored backups neither."""
     return Key.model_validate(await keys.revoke(access.to_all(), key))

@@ -66,6 +66,7 @@ async def revoke(parts: Parts, key: str) -> ApiKey:
 
     parts.keys.drop(key)  # first: where the outcome stays unknown it is better closed, until housekeeping knows
     revoked = (await parts.writer.write(job)).value
+    parts.keys.drop(key)  # again: housekeeping may have read the keys just before
     await unlink(parts)
     return revoked
 

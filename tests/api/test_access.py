@@ -11,9 +11,10 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
-from tests.api.holders import Headers, expire, holder, keyed, made_key
-from tests.api.holdings import holdings
-from tests.api.sending import base64_of, json_images, json_text
+from service.flows.keys import revoke
+from tests.api.holders import Headers, bearer, expire, holder, keyed, made_key
+from tests.api.holdings import holdings, parts_of
+from tests.api.sending import base64_of, json_images, json_text, raw
 from tests.pictures import jpeg
 
 OPEN = {"GET /livez", "GET /readyz"}
@@ -168,6 +169,46 @@ def test_a_key_whose_share_is_used_up_is_told_when_to_come_again(operation: str,
     assert 1 <= int(answer.headers["ratelimit-reset"]) <= 120
     assert answer.headers["retry-after"] == answer.headers["ratelimit-reset"]
     assert client.get("/livez", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("POST", "/gallery", raw(jpeg(8), identity="late")), ("POST", "/query", raw(jpeg(1))),
+        ("POST", "/embed", raw(jpeg(1))), ("POST", "/compare", BODIES["POST /compare"]),
+        ("POST", "/collections", {"json": {"name": "late"}}), ("POST", "/keys", BODIES["POST /keys"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_key_that_is_revoked_while_the_body_comes_opens_nothing(
+    method: str, path: str, sent: dict[str, Any], locked: Locked
+) -> None:
+    client, key = locked.client, made_key(locked.client, locked.admin, "admin")
+    request = client.build_request(
+        method, path, **{**sent, "headers": {**sent.get("headers", {}), **bearer(key["token"])}}
+    )
+    body, answered = iter([request.content[:10], request.content[10:]]), []
+
+    async def receive() -> dict[str, Any]:
+        part = next(body)
+        if part != request.content[:10]:
+            await revoke(parts_of(client), key["id"])
+        return {"type": "http.request", "body": part, "more_body": part == request.content[:10]}
+
+    async def send(message: dict[str, Any]) -> None:
+        answered.append(message)
+
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "http_version": "1.1",
+        "query_string": request.url.query, "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "state": dict(client.app_state), "scheme": "http", "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1),
+        "root_path": "",
+    }  # fmt: skip
+    before = client.get("/readyz").json()["crops"]
+    assert client.portal is not None
+    client.portal.call(client.app, scope, receive, send)
+    assert answered[0]["status"] == 401, answered
+    assert client.get("/readyz").json()["crops"] == before
 
 
 @pytest.mark.parametrize("operation", SCOPES)
