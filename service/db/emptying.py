@@ -16,10 +16,10 @@ CROPS_AT_ONCE = 500  # in one transaction: 40 ms
 
 @dataclass(frozen=True, slots=True)
 class Portion:
-    """What went in one transaction: crops, and how many identities; `last` where the collection's own row went."""
+    """What went in one transaction: crops, and people by the client's ids; `last` where the collection's row went."""
 
     taken: Taken
-    identities: int
+    subjects: list[str]
     last: bool
 
 
@@ -47,16 +47,17 @@ def take_portion(connection: Connection, collection: int) -> Portion:
     if not people:
         erase_rows(connection, "collection", collections, collections.c.id == collection)
         connection.execute(delete(collections).where(collections.c.id == collection))
-        return Portion(Taken([], 0, 0), 0, True)
+        return Portion(Taken([], 0, 0), [], True)
     found = select(crops.c.id).where(crops.c.identity_id.in_(people)).order_by(crops.c.id).limit(CROPS_AT_ONCE)
     taken = take_crops(connection, [int(number) for number in connection.execute(found).scalars()])
     left = set(connection.execute(select(crops.c.identity_id).where(crops.c.identity_id.in_(people))).scalars())
     gone = [identity for identity in people if identity not in left]
     erase_rows(connection, "identity", identities, identities.c.id.in_(gone))
     connection.execute(delete(identities).where(identities.c.id.in_(gone)))
-    return Portion(taken, len(gone), False)
+    return Portion(taken, [people[identity] for identity in gone], False)
 
 
-def _some_people(connection: Connection, collection: int) -> list[int]:
-    found = select(identities.c.id).where(identities.c.collection_id == collection).limit(PEOPLE_AT_ONCE)
-    return [int(number) for number in connection.execute(found).scalars()]
+def _some_people(connection: Connection, collection: int) -> dict[int, str]:
+    """The client's ids by ours."""
+    found = select(identities.c.id, identities.c.external_id).where(identities.c.collection_id == collection)
+    return {row.id: row.external_id for row in connection.execute(found.limit(PEOPLE_AT_ONCE))}

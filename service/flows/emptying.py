@@ -1,15 +1,17 @@
 """Remove hidden collections portion by portion, so that other writes come between."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
+from service.db.audit import add_entries
 from service.db.changes import ChangeLog, record
 from service.db.emptying import Portion, going_collections, take_portion
 from service.db.engine import Database
+from service.flows.audit import entry
 from service.flows.parts import Parts
+from service.flows.writer import Job
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +27,14 @@ class Emptied:
     generation: int = 0
 
 
-async def empty(parts: Parts, collection: int) -> Emptied:
-    """Remove all that is left of a hidden collection, and then itself."""
+async def empty(parts: Parts, collection: int, name: str | None = None) -> Emptied:
+    """Remove all that is left of a hidden collection, and then itself. `name` is what it was called, where that is
+    still known."""
     done, last = Emptied(), False
     while not last:
-        written = await parts.writer.write(_taking(collection))
+        written = await parts.writer.write(_taking(collection, name))
         portion, done.generation = written.value, written.generation
-        done.identities += portion.identities
+        done.identities += len(portion.subjects)
         done.crops += portion.taken.crops
         done.vectors += portion.taken.vectors
         done.pictures += portion.taken.pictures
@@ -54,14 +57,18 @@ def empty_at_start(database: Database) -> None:
         while not last:
             with database.begin() as connection:
                 changes = ChangeLog()
-                last = _taking(collection)(connection, changes).last
+                last = _taking(collection, None)(connection, changes).last
                 record(connection, changes.noted)
 
 
-def _taking(collection: int) -> Callable[[Connection, ChangeLog], Portion]:
+def _taking(collection: int, name: str | None) -> Job[Portion]:
+    done = entry("collection.remove", name)
+
     def job(connection: Connection, changes: ChangeLog) -> Portion:
         portion = take_portion(connection, collection)
         changes.removed(collection, portion.taken.crops)
+        if portion.subjects:
+            add_entries(connection, [done.about(portion.subjects)])
         return portion
 
     return job

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from service.flows.audit import entry
 from service.flows.emptying import empty, go_on
 from service.flows.outbox import unlink
 from service.flows.parts import Parts
+from service.flows.writer import Job
 
 log = logging.getLogger(__name__)
 
@@ -65,9 +67,6 @@ class _Gone:
     vectors: VectorArray
 
 
-Job = Callable[[Connection, ChangeLog], _Gone]
-
-
 async def remove_identity(parts: Parts, collection: str, external_id: str) -> Removed:
     """Remove an identity and all that belongs to it. Raises NotFound."""
     done = entry("identity.remove", collection, [external_id])
@@ -107,6 +106,7 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
     if name == DEFAULT_COLLECTION:
         raise Conflict("the default collection always exists; remove its identities instead")
     done = entry("collection.remove", name)
+    busy: set[int] = set()
 
     def hide(connection: Connection, changes: ChangeLog) -> tuple[int, VectorArray]:
         home = find_collection(connection, name).id
@@ -116,35 +116,46 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
         vectors = vectors_of_crops(connection, some_crops(connection, home, MAX_LOOKED_FOR), parts.model.id)
         hide_collection(connection, home)
         add_entries(connection, [done])
+        busy.add(home)
         parts.emptying.add(home)  # housekeeping leaves it to this request
         return home, vectors
 
     try:
-        home, vectors = (await parts.writer.write(hide)).value
-    except NotFound:
-        await _go_on(parts)  # with a removal whose answer was lost, and which is asked for again
-        raise
-    parts.keys.drop_collection(name)
-    parts.fail_point("after-hiding-before-emptying")
-    try:
-        gone = await empty(parts, home)
-    except ReappearError as error:  # never one that says that nothing was done
-        raise OutcomeUnknown("removed, and found no more, but some rows have yet to follow; ask again") from error
+        home, vectors = await _hide(parts, name, hide)
+        parts.fail_point("after-hiding-before-emptying")
+        with _rest_to_follow():
+            gone = await empty(parts, home, name)
     finally:
-        parts.emptying.discard(home)
+        parts.emptying.difference_update(busy)
     taken = Taken(gone.crops, gone.vectors, gone.pictures)
     return await _receipt(parts, _Gone(home, gone.identities, taken, vectors), gone.generation)
 
 
-async def _go_on(parts: Parts) -> None:
+async def _hide(parts: Parts, name: str, job: Job[tuple[int, VectorArray]]) -> tuple[int, VectorArray]:
     try:
-        await go_on(parts)
+        hidden = (await parts.writer.write(job)).value
+    except NotFound:
+        with _rest_to_follow():
+            await go_on(parts)  # with a removal whose answer was lost, and which is asked for again
+        await unlink(parts)
+        raise
+    except OutcomeUnknown:
+        parts.keys.drop_collection(name)  # better closed, until housekeeping knows
+        raise
+    parts.keys.drop_collection(name)
+    return hidden
+
+
+@contextmanager
+def _rest_to_follow() -> Iterator[None]:
+    """Errors, none of which may say that nothing was done."""
+    try:
+        yield
     except ReappearError as error:
         raise OutcomeUnknown("removed, and found no more, but some rows have yet to follow; ask again") from error
-    await unlink(parts)
 
 
-async def _remove(parts: Parts, job: Job) -> Removed:
+async def _remove(parts: Parts, job: Job[_Gone]) -> Removed:
     try:
         written = await parts.writer.write(job)
     except NotFound:

@@ -148,6 +148,16 @@ def test_no_picture_vector_name_or_attribute_is_in_the_log(lite: TestClient) -> 
         assert word not in shown
 
 
+def test_the_removal_of_a_collection_names_whom_it_removed(client: TestClient) -> None:
+    client.post("/collections", json={"name": "going"})
+    for identity in ("p-1", "p-2"):
+        client.post("/gallery", **raw(jpeg(1), identity=identity, collection="going"))
+    client.delete("/collections/going?with_identities=true")
+    removals = [one for one in flushed(client) if one.action == "collection.remove"]
+    assert {one.collection for one in removals} == {"going"}
+    assert sorted(subject for one in removals for subject in one.subjects) == ["p-1", "p-2"]
+
+
 STATEMENTS = [
     "UPDATE audit SET caller = 'nobody'", "DELETE FROM audit", "DELETE FROM audit WHERE id = 1",
     "UPDATE audit SET id = id + 100",

@@ -2,13 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
 from service.db.outbox import waiting_pictures
-from service.db.tables import idempotency
+from service.db.tables import crops, idempotency
+from service.errors import OutcomeUnknown
 from service.flows.housekeeping import put_right
 from service.store.folder import FolderStore
 from service.store.tombstones import Tombstones
@@ -85,6 +87,29 @@ def test_a_removal_that_is_asked_for_again_unlinks_what_the_first_left(client: T
     assert client.delete("/gallery/p").status_code == 503
     parts.store.unlink = unlink
     assert client.delete("/gallery/p").status_code == 404
+    assert list(parts.store.names()) == []
+
+
+def test_a_removal_of_a_collection_that_nobody_knows_of_is_finished(client: TestClient) -> None:
+    parts = parts_of(client)
+    client.post("/collections", json={"name": "going"})
+    client.post("/gallery?identity=p&collection=going", content=jpeg(1), headers=JPEG)
+    token = client.post("/keys", json={"name": "its own", "scope": "read", "collection": "going"}).json()["token"]
+    write = parts.writer.write
+
+    async def lose_the_answer(job: Any) -> Any:
+        await write(job)
+        raise OutcomeUnknown("the connection is lost")
+
+    parts.writer.write = lose_the_answer  # type: ignore[method-assign]
+    answer = client.delete("/collections/going?with_identities=true")
+    parts.writer.write = write  # type: ignore[method-assign]
+    assert (answer.status_code, answer.json()["error"]) == (503, "OUTCOME_UNKNOWN")
+    assert client.post("/collections", json={"name": "going"}).status_code == 201
+    key = {"X-API-Key": token}
+    assert client.get("/gallery?collection=going", headers=key).status_code == 401, "it is for who was there before"
+    tidy(client)
+    assert parts.database.read_now(lambda on: on.execute(select(crops)).all()) == []
     assert list(parts.store.names()) == []
 
 
