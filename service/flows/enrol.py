@@ -79,8 +79,6 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
     """
     home = await parts.homes.find(request.collection)
     collection = home.id
-    if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
-        raise BadInput("expires_at is in the past; leave it out for crops that stay")
     repeatable = await asyncio.to_thread(_repeatable, request, collection) if request.key else None
     with parts.repeats.hold(repeatable) if repeatable else nullcontext():
         kept = await parts.database.read(parts.repeats.answered, repeatable) if repeatable else None
@@ -88,6 +86,8 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
             await parts.writer.catch_up()  # what is acknowledged must be found, also where the first answer was lost
             parts.audit.saw("enrol.repeat", request.collection, [kept["body"]["identity"]["id"]])
             return Enrolled(kept["created"], True, kept["body"], parts.galleries.generation)
+        if request.expires_at is not None and request.expires_at <= datetime.now(UTC):
+            raise BadInput("expires_at is in the past; leave it out for crops that stay")
         with parts.admission.enter(len(request.pictures), Lane.BULK):
             with watch.stage("decode"):
                 opened = await parts.reader.open_to_store([picture.upload for picture in request.pictures])

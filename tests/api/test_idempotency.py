@@ -1,6 +1,7 @@
 """`Idempotency-Key`: a request may be sent again, and is done once."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,16 @@ def test_a_key_may_be_used_again_when_its_time_is_over(tmp_path: Path, sqlite_ur
             assert "idempotency-replayed" not in answer.headers
         assert client.get("/gallery/p-1").json()["crops"] == 3
         assert len(holdings(client, tmp_path / "data")["idempotency"]) == 1, "what is over is dropped"
+
+
+def test_a_request_is_the_same_also_after_its_crops_have_had_their_time(client: TestClient) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=2)
+    sent = keyed(raw(jpeg(1), identity="p-1", expires_at=soon.isoformat()))
+    first = client.post("/gallery", **sent)
+    wait_for(lambda: datetime.now(UTC) > soon)
+    again = client.post("/gallery", **sent)
+    assert (again.status_code, told(again)) == (201, told(first))
+    assert client.post("/gallery", **keyed(sent, "another")).status_code == 422
 
 
 def test_an_answer_outlives_the_process(tmp_path: Path, sqlite_url: str) -> None:
