@@ -9,10 +9,12 @@ import sys
 
 import uvicorn
 
+from service.api.connection import Connection
 from service.app import create_app
 from service.config import Settings, SettingsRefused, read_settings
 from service.db.schema import upgrade
 from service.errors import ReappearError
+from service.flows.readiness import Readiness
 from service.heaps import share_heaps
 from service.store.lock import FolderLock
 
@@ -33,9 +35,20 @@ class Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             print(f"Reappear answers on http://{host}:{port} and explains itself on /docs", flush=True)
 
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn does; and end where only a new start helps."""
+        return await super().on_tick(counter) or self.needs_new_start
+
+    @property
+    def needs_new_start(self) -> bool:
+        """Whether what is in memory must not be used any more."""
+        readiness: Readiness | None = self.lifespan.state.get("readiness")
+        return readiness is not None and readiness.needs_new_start
+
 
 def run(settings: Settings, *, migrate: bool) -> int:
-    """Serve until told to stop. Returns 0 after a clean stop, 3 where the start is refused."""
+    """Serve until told to stop. Returns 0 after a clean stop, 3 where the start is refused, 4 where only a new start
+    helps."""
     try:
         if migrate:
             lock = FolderLock(settings.data_dir)  # not under a service that is running
@@ -50,17 +63,20 @@ def run(settings: Settings, *, migrate: bool) -> int:
     share_heaps()
     server = Server(
         uvicorn.Config(
-            create_app(settings), host=settings.host, port=settings.port, loop="asyncio", http="httptools", ws="none",
+            create_app(settings), host=settings.host, port=settings.port, loop="asyncio", http=Connection, ws="none",
             log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=settings.stop_timeout_s,
             timeout_keep_alive=30,
         )
     )  # fmt: skip
     server.run()
+    if server.needs_new_start:
+        return 4
     return 0 if server.started else 3
 
 
 def main() -> int:
-    """Exit status 0 after a clean stop, 2 for settings that cannot be used, 3 where the start is refused."""
+    """Exit status 0 after a clean stop, 2 for settings that cannot be used, 3 where the start is refused, 4 where only
+    a new start helps."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     parser.add_argument("--migrate", action="store_true", help="bring the database to this version's revision first")
     arguments = parser.parse_args()

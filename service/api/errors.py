@@ -53,7 +53,7 @@ def answer_errors(app: FastAPI) -> None:
             headers["Allow"] = _allowed(request) or headers.get("Allow", "")
         if error.status_code == HTTPStatus.NOT_FOUND:
             detail = "there is no such route; /docs lists them all"
-        return _answer(error.status_code, HTTPStatus(error.status_code).name, detail, headers)
+        return answer(error.status_code, HTTPStatus(error.status_code).name, detail, headers)
 
 
 def problem(error: errors.ReappearError) -> Response:
@@ -66,13 +66,13 @@ def problem(error: errors.ReappearError) -> Response:
         headers["Connection"] = "close"  # else the rest of the body would hold the connection
     if isinstance(error, errors.Unauthorised):
         headers["WWW-Authenticate"] = "Bearer"
-    return _answer(status, error.error_code, error.detail, headers)
+    return answer(status, error.error_code, error.detail, headers)
 
 
 def internal_problem() -> Response:
     """What an unexpected failure answers; the log has the rest under the same id."""
     detail = f"something failed inside the service; its log has the cause under request id {request_id.get()}"
-    return _answer(500, "INTERNAL", detail, {})
+    return answer(500, "INTERNAL", detail, {})
 
 
 def explain(error: RequestValidationError | ValidationError) -> str:
@@ -93,6 +93,7 @@ def _allowed(request: Request) -> str:
     return ", ".join(method.upper() for method in request.app.openapi()["paths"].get(path, {}))
 
 
-def _answer(status: int, code: str, detail: str, headers: dict[str, str]) -> Response:
+def answer(status: int, code: str, detail: str, headers: dict[str, str]) -> Response:
+    """The response of an error."""
     content = orjson.dumps({"error": code, "detail": detail})
     return Response(content, status_code=status, headers=headers, media_type="application/json")

@@ -144,7 +144,7 @@ async def enrol_pictures(
 async def list_identities(
     access: Reads, after: After, collection: InCollection = DEFAULT_COLLECTION, limit: Limit = 50,
     name: Annotated[str | None, Query(max_length=1024, description="Part of the name, in any case.")] = None,
-    filter: Annotated[str | None, Query(max_length=65536, description='{"attributes.jacket": "red"}')] = None,
+    filter: Annotated[str | None, Query(max_length=32_768, description='{"attributes.jacket": "red"}')] = None,
 ) -> Identities:  # fmt: skip
     """List identities in the order they were enrolled, page by page."""
     wanted = parse(_Filter, {"filter": filter}).filter
