@@ -280,4 +280,4 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
     thread = ThreadPoolExecutor(1, thread_name_prefix="load")
     stack.callback(thread.shutdown)
     stack.callback(stopping.set)
-    return Readiness(thread.submit(load))
+    return Readiness(thread.submit(load), parts.galleries)

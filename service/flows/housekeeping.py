@@ -10,6 +10,7 @@ from service.db.outbox import known_pictures
 from service.errors import NotReady
 from service.flows import emptying, retention, rotation
 from service.flows.keys import load_keys
+from service.flows.lookup import check_database
 from service.flows.outbox import empty_outbox
 from service.flows.parts import Parts
 
@@ -36,14 +37,15 @@ async def keep_house(parts: Parts, ready: Callable[[], None], every_s: float) ->
 
 
 async def put_right(parts: Parts) -> None:
-    """Bring index and keys up to date, settle doubtful pictures, remove what has had its time and what is left of
-    collections, unlink what is removed, take it out of memory and snapshots and overwrite it, remove what is sealed of
-    the audit log, drop old answers. What fails does not keep the rest from being done."""
+    """See that the database has not gone back, bring index and keys up to date, settle doubtful pictures, remove what
+    has had its time and what is left of collections, unlink what is removed, take it out of memory and snapshots and
+    overwrite it, remove what is sealed of the audit log, drop old answers. What fails does not keep the rest from being
+    done."""
     steps: dict[str, Callable[[], Awaitable[object]]] = {
-        "index": parts.writer.catch_up, "doubtful pictures": partial(settle_doubtful, parts),
-        "keys": partial(load_keys, parts), "retention": partial(retention.apply, parts),
-        "collections": partial(emptying.go_on, parts), "outbox": partial(empty_outbox, parts),
-        "audit log": partial(rotation.remove, parts),
+        "database": partial(check_database, parts), "index": parts.writer.catch_up,
+        "doubtful pictures": partial(settle_doubtful, parts), "keys": partial(load_keys, parts),
+        "retention": partial(retention.apply, parts), "collections": partial(emptying.go_on, parts),
+        "outbox": partial(empty_outbox, parts), "audit log": partial(rotation.remove, parts),
         "snapshots": partial(renew_snapshots, parts),
         "rewriting": partial(parts.rewriting.catch_up, parts.database, parts.writer),
         "answers": lambda: parts.writer.write(lambda connection, changes: parts.repeats.forget(connection)),

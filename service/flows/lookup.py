@@ -12,6 +12,7 @@ from service.db.sightings import find_picture, list_crops, no_crop
 from service.domain import AuditEntry, Collection, Condition, Crop, Identity
 from service.errors import NotFound
 from service.flows.parts import Parts
+from service.flows.readiness import check_not_older
 
 
 async def page_identities(
@@ -80,8 +81,10 @@ async def show_collection(parts: Parts, name: str) -> Collection:
 
 
 async def check_database(parts: Parts) -> None:
-    """Raises DatabaseDown where the database does not answer; also under load, when other reads are refused."""
-    await asyncio.to_thread(parts.database.read_now, current_generation)
+    """Raises DatabaseDown where the database does not answer; also under load, when other reads are refused. Raises
+    NotReady where it has gone back."""
+    known = parts.galleries.generation
+    check_not_older(parts.galleries, known, await asyncio.to_thread(parts.database.read_now, current_generation))
 
 
 def identity_at(connection: Connection, collection: str, external_id: str) -> Identity:

@@ -162,7 +162,7 @@ class Snapshots:
     def write_last(self, database: Database, within_s: float) -> None:
         """At a clean stop, once nothing else writes: a last snapshot, if it can be had in that time."""
         until = time.monotonic() + within_s
-        if not self._is_loaded or not self._has_changed():
+        if not self._is_loaded or self._galleries.ahead or not self._has_changed():
             return
         try:
             meta = database.read_now(read_meta)

@@ -8,11 +8,12 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from service.db.changes import ChangeLog, changes_after, record, wait_for_commits
+from service.db.changes import ChangeLog, changes_after, current_generation, record, wait_for_commits
 from service.db.engine import Database, translated
 from service.domain import Change
 from service.embedding.batcher import Batcher
 from service.errors import DatabaseDown, OutcomeUnknown
+from service.flows.readiness import check_not_older
 from service.index.gallery import Galleries
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,8 @@ class Writer:
                 for task in tasks:
                     outcomes.append(_run(task.job, connection, noted))
                 changes = record(connection, noted.noted)
+                if changes:
+                    check_not_older(self._galleries, self._galleries.generation, changes[0].generation - 1)
                 self._fail_point("before-commit")
                 committing = True
         except DatabaseDown as error:
@@ -121,6 +124,7 @@ class Writer:
     def _follow(self) -> None:
         with self._database.begin() as connection:
             wait_for_commits(connection)
+            check_not_older(self._galleries, self._galleries.generation, current_generation(connection))
             missed = changes_after(connection, self._galleries.generation, self._model)
         log.warning("catching up with the database", extra={"changes": len(missed)})
         self._galleries.apply(missed)

@@ -92,6 +92,7 @@ class Galleries:
         self._by_collection: dict[int, Gallery] = {}
         self._creating = threading.Lock()
         self.generation = 0
+        self.ahead = False  # of the database, which went back: then nothing here may be used any more
 
     def of(self, collection: int) -> Gallery:
         """The gallery of a collection, made empty where there is none yet."""

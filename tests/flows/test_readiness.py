@@ -15,6 +15,8 @@ from service.config import Settings
 from service.errors import DatabaseRefused, NotReady
 from service.flows.loading import load_galleries
 from service.flows.readiness import Readiness
+from service.index.gallery import Galleries
+from service.index.segmented import SegmentedIndex
 from tests.api.holdings import PATIENCE_S, wait_for
 from tests.flows.indexed import PEOPLE, index_of, serving, sources
 from tests.pictures import jpeg
@@ -22,7 +24,7 @@ from tests.pictures import jpeg
 
 def reason(loading: "Future[None]") -> tuple[str, str]:
     with pytest.raises(NotReady) as error:
-        Readiness(loading).check()
+        Readiness(loading, Galleries(lambda: SegmentedIndex(4))).check()
     return error.value.error_code, error.value.detail
 
 
@@ -39,7 +41,7 @@ def test_it_says_whether_the_index_is_loading_or_why_it_could_not_be_loaded() ->
     assert reason(refused) == ("MODEL_MISMATCH", "not like this")
     loaded: Future[None] = Future()
     loaded.set_result(None)
-    Readiness(loaded).check()
+    Readiness(loaded, Galleries(lambda: SegmentedIndex(4))).check()
 
 
 def test_while_the_index_loads_it_lives_and_says_so_and_answers_nothing_else(

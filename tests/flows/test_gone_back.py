@@ -1,0 +1,78 @@
+"""A database that comes back as it was some time ago, while the service runs: after a failover, say."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, delete, text, update
+
+from service.config import Settings
+from service.db.engine import parse_url
+from service.db.tables import changes, crops, identities, meta, vectors
+from tests.flows.indexed import JPEG, enrol, serving, write
+from tests.pictures import jpeg
+from tests.server import Server
+
+THERE_THEN = 3  # people; those who came since are lost
+
+
+def put_back(database_url: str) -> None:
+    """The rows as they were when only the first people were enrolled, and ids that will be given again."""
+    engine = create_engine(parse_url(database_url))
+    with engine.begin() as connection:
+        connection.execute(delete(changes).where(changes.c.generation > THERE_THEN))
+        connection.execute(delete(vectors).where(vectors.c.crop_id > THERE_THEN))
+        connection.execute(delete(crops).where(crops.c.id > THERE_THEN))
+        connection.execute(delete(identities).where(identities.c.id > THERE_THEN))
+        connection.execute(update(meta).values(generation=THERE_THEN))
+        if engine.dialect.name == "sqlite":
+            for table in ("crops", "identities"):
+                connection.execute(text(f"UPDATE sqlite_sequence SET seq = {THERE_THEN} WHERE name = '{table}'"))
+        else:
+            for table in ("crops", "identities"):
+                connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {THERE_THEN})"))
+    engine.dispose()
+
+
+def found(client: TestClient | httpx.Client, seed: int) -> str | None:
+    """Who the nearest is, as far as it is sure."""
+    answer = client.post("/query", content=jpeg(seed), headers=JPEG).json()
+    return answer["candidates"][0]["identity"] if answer["decision"] == "match" else None
+
+
+@pytest.mark.parametrize("first", ["look", "write", "remove"])
+def test_nobody_is_taken_for_somebody_else(first: str, database_url: str, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "data", database_url=database_url, log_level="error")
+    with serving(settings) as client:
+        enrol(client, 1, 2, 3, 4, 5, 6)
+        write(client)
+        put_back(database_url)
+        answer: Any = {
+            "look": lambda: client.get("/readyz"),
+            "write": lambda: client.post("/gallery?identity=p-7", content=jpeg(7), headers=JPEG),
+            "remove": lambda: client.delete("/gallery/p-1"),
+        }[first]()
+        assert (answer.status_code, answer.json()["error"]) == (503, "DATABASE_OLDER")
+        for again in (client.get("/readyz"), client.post("/query", content=jpeg(1), headers=JPEG)):
+            assert (again.status_code, again.json()["error"]) == (503, "DATABASE_OLDER")
+    with serving(settings) as client:
+        assert client.get("/readyz").json() == {"ready": True, "crops": 3, "generation": 3}, "nothing was written"
+        enrol(client, 11, 12, 13, 14)
+        assert [found(client, seed) for seed in (1, 2, 3, 4, 5, 6)] == ["p-1", "p-2", "p-3", None, None, None]
+        assert [found(client, seed) for seed in (11, 12, 13, 14)] == ["p-11", "p-12", "p-13", "p-14"]
+
+
+def test_the_process_ends_so_that_what_watches_it_starts_it_anew(server: Server) -> None:
+    with httpx.Client(base_url=server.url) as client:
+        for seed in range(1, 7):
+            client.post(f"/gallery?identity=p-{seed}", content=jpeg(seed), headers=JPEG)
+        put_back(server.database_url)
+        assert client.get("/readyz").json()["error"] == "DATABASE_OLDER"
+    assert server.wait_for_death() == 4
+    assert "the database has gone back" in server.log.read_text()
+    server.start()
+    with httpx.Client(base_url=server.url) as client:
+        assert client.get("/readyz").json()["crops"] == THERE_THEN
+        assert found(client, 1) == "p-1"
