@@ -150,8 +150,9 @@ def start(
     ring = _key_ring(settings, database)
     galleries = _galleries(settings, fail_point, block_rows, stack, model)
     parts = _assemble(
-        settings, telemetry, fail_point, stack, database, store, network, model, ring, unwritten, galleries
-    )
+        settings, telemetry, fail_point, stack, database, store, network, model, ring, unwritten, galleries,
+        Clock(lock.last_used, lock.note_use),
+    )  # fmt: skip
     readiness = _load(database, parts, stack)
     about = health.About(
         version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
@@ -184,7 +185,7 @@ def _galleries(
 def _assemble(
     settings: Settings, telemetry: Telemetry, fail_point: Callable[[str], None], stack: ExitStack,
     database: Database, store: FolderStore, network: OnnxModel, model: Model, ring: KeyRing,
-    unwritten: UnwrittenReads, galleries: Galleries,
+    unwritten: UnwrittenReads, galleries: Galleries, clock: Clock,
 ) -> Parts:  # fmt: skip
     """Put the moving parts together; each is told to finish its work when the stack unwinds."""
 
@@ -209,7 +210,6 @@ def _assemble(
     short = courses(
         "query", max_batch=settings.max_batch, max_waiting=settings.max_waiting, observe=observe("query"), longer=long
     )  # fmt: skip
-    clock = Clock()
     snapshots = Snapshots(
         SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER, fail_point=fail_point), galleries,
         Kind(model.version, model.dim, settings.index), every_s=settings.snapshot_minutes * 60,

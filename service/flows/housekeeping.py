@@ -44,7 +44,7 @@ async def put_right(parts: Parts) -> None:
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "database": partial(check_database, parts), "index": parts.writer.catch_up,
         "doubtful pictures": partial(settle_doubtful, parts), "keys": partial(load_keys, parts),
-        "retention": partial(retention.apply, parts), "collections": partial(emptying.go_on, parts),
+        "retention": partial(retention.apply_unasked, parts), "collections": partial(emptying.go_on, parts),
         "outbox": partial(empty_outbox, parts), "audit log": partial(rotation.remove, parts),
         "snapshots": partial(renew_snapshots, parts),
         "rewriting": partial(parts.rewriting.catch_up, parts.database, parts.writer),

@@ -1,6 +1,7 @@
 """Remove crops that have had their time: by their own `expires_at`, or by the `retention_days` of their collection.
 Identities go with the last of their crops."""
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,8 +14,11 @@ from service.db.retention import count_expired, has_expired, take_expired
 from service.domain import Collection
 from service.errors import BadInput
 from service.flows.audit import entry
+from service.flows.clock import LONGEST_REST
 from service.flows.outbox import unlink
 from service.flows.parts import Parts
+
+log = logging.getLogger(__name__)
 
 CROPS_AT_ONCE = 1_000  # in one transaction, so that other writes come between
 
@@ -46,8 +50,21 @@ async def preview(parts: Parts, at: datetime | None) -> tuple[datetime, list[Exp
     return moment, await parts.database.read(query)
 
 
+async def apply_unasked(parts: Parts) -> None:
+    """Remove what has had its time, but not by a doubtful clock: then whoever looks at it asks for it."""
+    if not parts.clock.doubtful:
+        parts.clock.note()  # never of a doubtful one: the next start would believe it
+        await apply(parts)
+    elif await parts.database.read(_with_expired, parts.clock.earliest()):
+        log.error(
+            "retention waits: by this machine's clock the service did not run for %d days. If it is right: "
+            "`reappear retention --apply`", LONGEST_REST.days,
+        )  # fmt: skip
+
+
 async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
     """Remove what has had its time; returns what went."""
+    parts.clock.doubtful = False
     now = parts.clock.earliest()
     gone = []
     for collection in await parts.database.read(_with_expired, now):
@@ -58,6 +75,7 @@ async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
             if taken_crops < CROPS_AT_ONCE:
                 break
         if crops:
+            log.info("crops have had their time", extra={"crops": crops, "identities": identities})
             gone.append(Expired(collection.name, crops, identities))
     if gone:
         await unlink(parts)

@@ -1,6 +1,10 @@
 """One process owns a data folder at a time."""
 
 import fcntl
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +17,8 @@ OWNER_FILE = "database-uuid"
 
 
 class FolderLock:
-    """Held from construction to `release`, or to the end of the process however it ends."""
+    """Held from construction to `release`, or to the end of the process however it ends. `last_used` is when the holder
+    before noted last that it used the folder, by the machine's clock; None where there was none."""
 
     def __init__(self, folder: Path) -> None:
         """Raises FolderRefused where the folder cannot be written or another process holds it."""
@@ -23,6 +28,7 @@ class FolderLock:
             folder.mkdir(parents=True, exist_ok=True)
             for made in missing:
                 sync_folder(made.parent)
+            self.last_used = _changed_at(folder / LOCK_FILE)
             self._file: IO[str] = (folder / LOCK_FILE).open("a")
         except OSError as error:
             raise FolderRefused(
@@ -59,6 +65,16 @@ class FolderLock:
                 "set REAPPEAR_DATABASE_URL to that one, or REAPPEAR_DATA_DIR to another folder"
             )
 
+    def note_use(self) -> None:
+        """Let the next holder know that the folder was in use now: `last_used`. Nothing where the disk refuses."""
+        now = time.time()
+        with suppress(OSError):
+            os.utime(self._file.fileno(), (now, now))
+
     def release(self) -> None:
         """Let the next process in."""
         self._file.close()
+
+
+def _changed_at(path: Path) -> datetime | None:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
+from tests.api.holdings import wait_for
 from tests.crash.audit import audit
 from tests.crash.crowd import Crowd, enrolment
 from tests.crash.oracle import Oracle
@@ -57,6 +58,27 @@ def test_a_clock_that_jumps_makes_no_request_be_done_twice(
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_start_by_a_wrong_clock_removes_nobody_until_somebody_says_that_it_is_right(
+    server: Server, clock: FaultyClock
+) -> None:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        client.patch("/collections/default", json={"retention_days": 300})
+        assert client.post("/gallery", **enrolment("t", "p-1", [jpeg(1)])).status_code == 201
+        assert server.stop() == 0
+        clock.jump_to(YEAR_S)
+        for _ in range(2):  # another start by it believes it no more than the first
+            told = len(server.log.read_text())
+            server.launch("tests.faults.hasty")
+            server.wait_until_ready()
+            wait_for(lambda told=told: "retention waits" in server.log.read_text()[told:])
+            assert client.get("/readyz").json()["crops"] == 1
+            server.stop()
+        server.launch("tests.faults.hasty")
+        server.wait_until_ready()
+        assert client.post("/retention").status_code == 200
+        assert client.get("/readyz").json()["crops"] == 0
+
+
 def test_the_time_of_an_enrolment_is_that_of_the_clock_and_does_not_decide_where_it_is_listed(
     server: Server, clock: FaultyClock
 ) -> None:

@@ -22,6 +22,13 @@ def test_a_clock_set_forward_ends_nothing_early(monkeypatch: pytest.MonkeyPatch)
         assert abs((moment - datetime.now(UTC)).total_seconds()) < 5
 
 
+def test_a_clock_is_doubtful_where_the_service_did_not_run_for_long() -> None:
+    assert not clock.Clock().doubtful, "there is nothing yet"
+    assert not clock.Clock(datetime.now(UTC) - timedelta(days=29)).doubtful
+    assert not clock.Clock(datetime.now(UTC) + timedelta(days=365)).doubtful
+    assert clock.Clock(datetime.now(UTC) - timedelta(days=31)).doubtful
+
+
 def test_a_clock_set_back_ends_nothing_early_either(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "datetime", Moved)
     steady = clock.Clock()
