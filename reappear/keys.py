@@ -1,5 +1,6 @@
 """API keys of the running service: make, list and revoke them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -12,7 +13,15 @@ from service.domain import Scope
 
 app = typer.Typer(help="API keys of the running service: make, list and revoke them.", no_args_is_help=True)
 
+KEY_ID = re.compile(r"[0-9a-f]{12}")
 SHOWN = ("id", "name", "scope", "collection", "created_at", "expires_at", "revoked_at")
+
+
+def _key_id(text: str) -> str:
+    """It becomes part of a path, in which anything else could name something else."""
+    if not KEY_ID.fullmatch(text):
+        raise typer.BadParameter("a key's id is 12 digits of 0-9 and a-f, as `reappear keys list` shows it")
+    return text
 
 
 @app.command()
@@ -55,7 +64,7 @@ def list_keys(url: Url = "", key_file: KeyFile = None) -> None:
 
 @app.command()
 def revoke(
-    key: Annotated[str, typer.Argument(help="The id of the key, the part after rk_.")],
+    key: Annotated[str, typer.Argument(callback=_key_id, help="The id of the key, the part after rk_.")],
     url: Url = "",
     key_file: KeyFile = None,
 ) -> None:

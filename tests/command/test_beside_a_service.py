@@ -31,6 +31,16 @@ def test_a_key_is_made_used_listed_and_revoked(keyed: Server, command: Run) -> N
     assert "no key" in unknown.stderr
 
 
+def test_what_is_no_id_of_a_key_revokes_and_removes_nothing(keyed: Server, command: Run) -> None:
+    sent = {"params": {"identity": "p-1"}, "headers": {**ADMIN, "Content-Type": "image/jpeg"}}
+    assert httpx.post(f"{keyed.url}/gallery", content=jpeg(1), **sent).status_code == 201
+    for typed in ("../gallery/p-1", "../collections/default?with_identities=true", "", "0123456789ab?", "0123456789AB"):
+        done = command("keys", "revoke", typed)
+        assert done.returncode == 2, typed
+        assert "12 digits" in done.stderr
+    assert httpx.get(f"{keyed.url}/gallery/p-1", headers=ADMIN).status_code == 200
+
+
 def test_without_the_right_key_a_command_is_refused(keyed: Server, command: Run, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("x" * 40)
