@@ -1,6 +1,7 @@
 """Check an installation, part by part, and say what to do about each that is not well."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -12,13 +13,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from reappear.database import opened
 from service.config import Settings, read_settings
-from service.db.engine import Database
 from service.db.schema import check_revision, server_clock
 from service.embedding.onnx_model import OnnxModel
 from service.errors import DatabaseDown, FolderRefused, ReappearError
 from service.index.faiss_setup import FAISS_BUILD
-from service.store.lock import FolderLock
+from service.store.lock import LOCK_FILE, FolderLock
 from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder, SnapshotRefused
 
 LEAST_FREE_BYTES = 1_000_000_000
@@ -79,24 +80,26 @@ def _faiss(settings: Settings) -> Finding:
 
 
 def _database(settings: Settings) -> Finding:
-    database = Database(settings.url, readers=1, max_waiting=1)
-    try:
+    with opened(settings.url) as database:
         database.read_now(check_revision)
-    finally:
-        database.close()
-    return Finding("database", True, f"{database.dialect}, at this version's revision")
+        return Finding("database", True, f"{database.dialect}, at this version's revision")
 
 
 def _folder(settings: Settings) -> Finding:
     if not settings.data_dir.is_dir():
         return Finding("folder", False, f"{settings.data_dir} is not there", "start the service once; it makes it")
+    free = f"{settings.data_dir}, writable, not in use"
+    if not (settings.data_dir / LOCK_FILE).exists():  # to lock it would make the file, as this user's
+        if not os.access(settings.data_dir, os.W_OK | os.X_OK):
+            return Finding("folder", False, f"{settings.data_dir} cannot be written", "let the service's user write it")
+        return Finding("folder", True, free)
     try:
         FolderLock(settings.data_dir).release()
     except FolderRefused as error:
         if "in use" not in error.detail:
             raise
         return Finding("folder", True, f"{settings.data_dir}, in use by a service")
-    return Finding("folder", True, f"{settings.data_dir}, writable, not in use")
+    return Finding("folder", True, free)
 
 
 def _snapshot(settings: Settings) -> Finding:
@@ -127,11 +130,8 @@ def _clock(settings: Settings) -> Finding:
     now = datetime.now(UTC)
     if now < RELEASED:
         return Finding("clock", False, f"it is {now:%Y-%m-%d} here", "set this machine's clock")
-    database = Database(settings.url, readers=1, max_waiting=1)
-    try:
+    with opened(settings.url) as database:
         drift_s = abs((database.read_now(server_clock) - datetime.now(UTC)).total_seconds())
-    finally:
-        database.close()
     if drift_s > MOST_CLOCK_DRIFT_S:
         return Finding("clock", False, f"{drift_s:.0f} s from the database's", "let both machines keep time by NTP")
     return Finding("clock", True, f"{now:%Y-%m-%d %H:%M} UTC, {drift_s:.1f} s from the database's")

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from reappear.database import opened
 from service.config import read_settings
-from service.db.engine import Database
 from service.db.loading import vectors_in
 from service.db.people import find_collection
 from service.db.schema import check_revision
@@ -107,13 +107,10 @@ def _from_file(file: Path) -> VectorArray:
 def _from_database(collection: str) -> VectorArray:
     settings = read_settings()
     manifest = read_manifest(settings.model_dir)
-    database = Database(settings.url, readers=1, max_waiting=1)
-    try:
+    with opened(settings.url) as database:
         database.read_now(check_revision)
         home = database.read_now(find_collection, collection).id
         return database.read_now(vectors_in, home, manifest.name, manifest.sha256, manifest.output.dim)
-    finally:
-        database.close()
 
 
 def _split(vectors: VectorArray) -> tuple[VectorArray, VectorArray]:

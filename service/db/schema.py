@@ -37,10 +37,21 @@ def check_revision(connection: Connection) -> None:
         )
 
 
+def check_there(url: str) -> None:
+    """Raises DatabaseRefused where a SQLite database is no file: whoever only looks must not make one by opening it."""
+    parsed = parse_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
+        raise DatabaseRefused(
+            f"there is no database {parsed.database}; set REAPPEAR_DATABASE_URL to that of the service, "
+            "or let `reappear migrate` make it"
+        )
+
+
 def is_current(url: str) -> bool:
-    """Whether the database is at this version's revision. Raises DatabaseDown."""
+    """Whether the database is there and at this version's revision. Raises DatabaseDown."""
     engine = make_engine(parse_url(url), pool_size=1, read_only=True)
     try:
+        check_there(url)
         with translated(), engine.connect() as connection:
             check_revision(connection)
     except DatabaseRefused:

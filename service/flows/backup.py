@@ -31,7 +31,7 @@ from service.db.copying import (
 )  # fmt: skip
 from service.db.engine import make_engine, parse_url, translated, writing_beside
 from service.db.pruning import all_pictures, count_pictures, drop_gone_pictures, erase_gone
-from service.db.schema import check_revision, revision_of
+from service.db.schema import check_revision, check_there, revision_of
 from service.errors import BackupRefused, FolderRefused, NotFound
 from service.flows.archive import FORMAT, ROWS, ArchiveWriter
 from service.flows.audit import command_entry
@@ -125,8 +125,7 @@ def _original(url: str, data_dir: Path) -> Iterator[Connection]:
     parsed = parse_url(url)
     if not data_dir.is_dir():
         raise BackupRefused(f"there is no folder {data_dir}; set REAPPEAR_DATA_DIR to that of the service")
-    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
-        raise BackupRefused(f"there is no database {parsed.database}; set REAPPEAR_DATABASE_URL to that of the service")
+    check_there(url)
     with ExitStack() as stack:
         stack.enter_context(_kept_idle(data_dir))
         engine = make_engine(parsed, pool_size=1, read_only=True)

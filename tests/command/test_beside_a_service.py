@@ -143,6 +143,21 @@ def test_the_doctor_examines_either_database(database_url: str, tmp_path: Path) 
     assert "none answers" in found["service"]
 
 
+def test_the_doctor_makes_nothing(tmp_path: Path) -> None:
+    """What it made as root, the service's user could not open."""
+    (tmp_path / "data").mkdir()
+    settings = {
+        "REAPPEAR_DATA_DIR": str(tmp_path / "data"), "REAPPEAR_DATABASE_URL": f"sqlite:///{tmp_path / 'typo.db'}",
+        "REAPPEAR_PORT": str(free_port()),
+    }  # fmt: skip
+    told = run("doctor", "--json", **{**os.environ, **settings})
+    found = {one["part"]: one for one in json.loads(told.stdout)}
+    assert {part for part, one in found.items() if not one["well"]} == {"database", "clock"}
+    assert "there is no database" in found["database"]["remedy"]
+    assert "writable, not in use" in found["folder"]["found"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["data"]
+
+
 def test_every_command_explains_itself_with_an_example(command: Run) -> None:
     for arguments in (
         ("serve",), ("migrate",), ("doctor",), ("retention",), ("keys", "create"), ("keys", "list"),

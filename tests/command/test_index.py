@@ -61,6 +61,13 @@ def test_the_vectors_of_a_collection_are_read_from_the_database_beside_the_servi
     assert command("index", "advise", "--collection", "nowhere").returncode == 3
 
 
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'typo.db'}"
+    done = run("index", "advise", **{**ENVIRONMENT, "REAPPEAR_DATABASE_URL": url})
+    assert (done.returncode, "there is no database" in done.stderr) == (3, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_plot_without_matplotlib_is_refused_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(FileRefused, match="--plot needs matplotlib"):

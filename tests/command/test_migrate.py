@@ -46,3 +46,14 @@ def test_beside_a_running_service_it_changes_nothing(folder: Path, database_url:
     lock.release()
     migrate()
     assert_current(database_url)
+
+
+def test_beside_a_running_service_it_makes_no_other_database(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REAPPEAR_DATABASE_URL", f"sqlite:///{tmp_path / 'typo.db'}")
+    lock = FolderLock(folder)
+    with pytest.raises(FolderRefused, match="in use by another process"):
+        migrate()
+    lock.release()
+    assert not (tmp_path / "typo.db").exists()
