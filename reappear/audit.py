@@ -4,7 +4,6 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -35,9 +34,13 @@ def export(
     [bold]Example:[/] reappear audit export audit-2026-05.jsonl
     """
     remote = Remote(url, key_file)
-    out = sys.stdout if file is None else file.open("x")
-    with nullcontext() if file is None else out:
-        count, after = _read_all(remote, after, lambda line: print(line, file=out))
+    if file is None:
+        count, after = _read_all(remote, after, print)
+    elif file.exists():
+        raise Refused(f"{file} exists already; name another file")
+    else:
+        with whole_file(file, overwrite=False) as out:
+            count, after = _read_all(remote, after, lambda line: out.write(f"{line}\n".encode()))
     print(f"{count} entries; go on with --after {after}", file=sys.stderr)
 
 

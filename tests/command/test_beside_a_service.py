@@ -84,6 +84,19 @@ def test_the_audit_log_is_exported_whole_and_goes_on_where_it_ended(
     assert actions == ["audit.read", "identity.remove"], "a look at the log is in it too"
 
 
+def test_an_export_that_does_not_come_to_its_end_leaves_no_file_in_the_way(
+    keyed: Server, command: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    keyed.stop()
+    assert command("audit", "export", str(file)).returncode == 4
+    assert list(tmp_path.glob("audit*")) == []
+    keyed.start()
+    done = command("audit", "export", str(file))
+    assert (done.returncode, "--after" in done.stderr) == (0, True)
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_retention_is_shown_before_it_is_applied(keyed: Server, command: Run) -> None:
     sent = {"params": {"identity": "p-1"}, "headers": {**ADMIN, "Content-Type": "image/jpeg"}}
     assert httpx.post(f"{keyed.url}/gallery", content=jpeg(1), **sent).status_code == 201
