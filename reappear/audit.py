@@ -4,8 +4,9 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,23 @@ from service.store.whole_file import whole_file
 app = typer.Typer(help="The audit log of the running service.", no_args_is_help=True)
 
 ENTRIES_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some entries, and the cursor of what follows."""
+
+    entries: list[dict[str, Any]]
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """The numbers of the entries that were removed, and how many they were."""
+
+    first: int
+    last: int
+    entries: int
 
 
 @app.callback()
@@ -67,10 +85,8 @@ def rotate(
         written.seek(0)
         sha256 = hashlib.file_digest(written, "sha256").hexdigest()
     wanted = {"entries": count, "sha256": sha256, "file": file.name}
-    done = remote.ask("POST", "/audit/rotation", json=wanted, timeout_s=None)
-    print(
-        f"entries {done['first']} to {done['last']} ({done['entries']}) are in the file and no longer in the database"
-    )
+    done = remote.ask("POST", "/audit/rotation", Rotated, json=wanted, timeout_s=None)
+    print(f"entries {done.first} to {done.last} ({done.entries}) are in the file and no longer in the database")
     print(f"{sha256}  {file}")
 
 
@@ -78,9 +94,9 @@ def _read_all(remote: Remote, after: str, write: Callable[[str], object]) -> tup
     """Hand on each entry after a cursor as a line; returns how many there were, and the next cursor."""
     count = 0
     while True:
-        page = remote.ask("GET", "/audit", params={"limit": ENTRIES_AT_ONCE, "cursor": after})
-        for entry in page["entries"]:
+        page = remote.ask("GET", "/audit", Page, params={"limit": ENTRIES_AT_ONCE, "cursor": after})
+        for entry in page.entries:
             write(json.dumps(entry, ensure_ascii=False))
-        after, count = page["next"], count + len(page["entries"])
-        if len(page["entries"]) < ENTRIES_AT_ONCE:
+        after, count = page.next, count + len(page.entries)
+        if len(page.entries) < ENTRIES_AT_ONCE:
             return count, after

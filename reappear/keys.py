@@ -1,6 +1,7 @@
 """API keys of the running service: make, list and revoke them."""
 
 import re
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -14,7 +15,35 @@ from service.domain import Scope
 app = typer.Typer(help="API keys of the running service: make, list and revoke them.", no_args_is_help=True)
 
 KEY_ID = re.compile(r"[0-9a-f]{12}")
-SHOWN = ("id", "name", "scope", "collection", "created_at", "expires_at", "revoked_at")
+MOST_DAYS = 1_000_000  # a moment ends with the year 9999
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What the service tells of a key, as it is shown."""
+
+    id: str
+    name: str
+    scope: str
+    collection: str | None
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All of them."""
+
+    keys: list[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeKey:
+    """A new key, and what its holder sends."""
+
+    id: str
+    token: str
 
 
 def _key_id(text: str) -> str:
@@ -29,7 +58,9 @@ def create(
     name: Annotated[str, typer.Argument(help="Who will hold it, such as 'tracker, hall 3'.")],
     scope: Annotated[Scope, typer.Option(help="read: query and look. write: also enrol and remove. admin: all.")],
     collection: Annotated[str | None, typer.Option(help="The only collection it opens.")] = None,
-    expires_days: Annotated[int | None, typer.Option(min=1, help="Days until it opens nothing any more.")] = None,
+    expires_days: Annotated[
+        int | None, typer.Option(min=1, max=MOST_DAYS, help="Days until it opens nothing any more.")
+    ] = None,
     reads_per_minute: Annotated[int | None, typer.Option(min=0, help="Its own share of reads.")] = None,
     writes_per_minute: Annotated[int | None, typer.Option(min=0, help="Its own share of writes.")] = None,
     url: Url = "",
@@ -45,9 +76,9 @@ def create(
         "reads_per_minute": reads_per_minute, "writes_per_minute": writes_per_minute,
     }  # fmt: skip
     sent = {field: value for field, value in wanted.items() if value is not None}
-    made = Remote(url, key_file).ask("POST", "/keys", json=sent)
-    Console(stderr=True).print(f"key {made['id']} for {name!r}; its token is shown this once:", highlight=False)
-    print(made["token"])
+    made = Remote(url, key_file).ask("POST", "/keys", MadeKey, json=sent)
+    Console(stderr=True).print(f"key {made.id} for {name!r}; its token is shown this once:", highlight=False)
+    print(made.token)
 
 
 @app.command("list")
@@ -56,9 +87,10 @@ def list_keys(url: Url = "", key_file: KeyFile = None) -> None:
 
     [bold]Example:[/] reappear keys list
     """
-    table = Table(*(Column(name, overflow="fold", no_wrap=name in ("id", "scope")) for name in SHOWN))
-    for key in Remote(url, key_file).ask("GET", "/keys")["keys"]:
-        table.add_row(*(str(key[column] or "") for column in SHOWN))
+    shown = [field.name for field in fields(Key)]
+    table = Table(*(Column(name, overflow="fold", no_wrap=name in ("id", "scope")) for name in shown))
+    for key in Remote(url, key_file).ask("GET", "/keys", Keys).keys:
+        table.add_row(*(value or "" for value in astuple(key)))
     Console(soft_wrap=True).print(table)
 
 
@@ -72,5 +104,5 @@ def revoke(
 
     [bold]Example:[/] reappear keys revoke 0f3c9a2b7d04
     """
-    revoked = Remote(url, key_file).ask("DELETE", f"/keys/{key}")
-    print(f"key {revoked['id']} of {revoked['name']!r} opens nothing any more")
+    revoked = Remote(url, key_file).ask("DELETE", f"/keys/{key}", Key)
+    print(f"key {revoked.id} of {revoked.name!r} opens nothing any more")

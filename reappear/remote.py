@@ -2,14 +2,18 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import httpx2
 import typer
+from pydantic import TypeAdapter
 
-from service.config import read_settings
+from service.config import SettingsRefused, read_settings
+from service.errors import FileRefused
 
 TIMEOUT_S = 60
+
+Answer = TypeVar("Answer")
 
 Url = Annotated[str, typer.Option(envvar="REAPPEAR_URL", help="Where the service answers; this machine by default.")]
 KeyFile = Annotated[
@@ -29,29 +33,54 @@ class Remote:
     """The service at an address, asked with a key."""
 
     def __init__(self, url: str, key_file: Path | None) -> None:
-        """Without an address it is the one in the settings, on this machine. Raises OSError for an unreadable file."""
+        """Without an address it is the one in the settings, on this machine. Raises SettingsRefused, FileRefused, or
+        OSError for an unreadable file."""
         settings = read_settings()
         self._url = url or f"http://127.0.0.1:{settings.port}"
-        file = key_file or (None if "REAPPEAR_KEY" in os.environ else settings.admin_key_file)
-        key = file.read_text().strip() if file else os.environ.get("REAPPEAR_KEY")
+        named = os.environ.get("REAPPEAR_KEY")
+        file = key_file or (None if named else settings.admin_key_file)
+        key = _key_in(file) if file else named
+        if key and not _is_key(key):
+            raise SettingsRefused("REAPPEAR_KEY is no key: a key is printable ASCII without spaces")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
-    def ask(self, method: str, path: str, *, timeout_s: float | None = TIMEOUT_S, **sent: Any) -> dict[str, Any]:
-        """The JSON of an answer, waited for without end where `timeout_s` is None. Raises NoAnswer, or Refused with
-        what to do."""
+    def ask(
+        self, method: str, path: str, shape: type[Answer], *, timeout_s: float | None = TIMEOUT_S, **sent: Any
+    ) -> Answer:  # fmt: skip
+        """An answer of this shape, waited for without end where `timeout_s` is None. Raises NoAnswer, SettingsRefused
+        for an address that is none, or Refused with what to do."""
         try:
             answer = httpx2.request(
                 method, self._url + path, headers=self._headers, timeout=timeout_s, trust_env=False, **sent
             )
-        except httpx2.TransportError as error:
+        except (httpx2.InvalidURL, UnicodeError) as error:
+            raise SettingsRefused(f"{self._url!r} is no address ({error}); --url takes http://HOST:PORT") from error
+        except httpx2.RequestError as error:
             raise NoAnswer(
                 f"no service answers on {self._url} ({error}); start it with `reappear serve`, or name it with --url"
             ) from error
+        another = f"{self._url} answered {answer.status_code}; is it this service?"
         if answer.is_success:
-            found: dict[str, Any] = answer.json()
-            return found
+            try:
+                return TypeAdapter(shape).validate_python(answer.json())
+            except ValueError as error:
+                raise Refused(another) from error
         try:
             detail = answer.json()["detail"]
         except (ValueError, KeyError, TypeError):
-            detail = f"{self._url} answered {answer.status_code}; is it this service?"
+            detail = another
         raise Refused(detail)
+
+
+def _key_in(file: Path) -> str:
+    try:
+        key = file.read_text().strip()
+    except UnicodeDecodeError:
+        key = ""
+    if not _is_key(key):
+        raise FileRefused(f"{file} holds no key: a key is printable ASCII without spaces")
+    return key
+
+
+def _is_key(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text and text != ""

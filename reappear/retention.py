@@ -1,5 +1,6 @@
 """What has had its time, and goes."""
 
+from dataclasses import astuple, dataclass
 from typing import Annotated
 
 import typer
@@ -7,6 +8,23 @@ from rich.console import Console
 from rich.table import Table
 
 from reappear.remote import KeyFile, Remote, Url
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """How much of a collection goes."""
+
+    collection: str
+    crops: int
+    identities: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What has had its time at a moment."""
+
+    at: str
+    collections: list[Gone]
 
 
 def retention(
@@ -24,8 +42,8 @@ def retention(
     if apply and at is not None:
         raise typer.BadParameter("--at is for the dry run; leave it out with --apply")
     moment = {} if at is None else {"at": at}
-    found = Remote(url, key_file).ask("POST" if apply else "GET", "/retention", params=moment)
-    table = Table("collection", "crops", "identities", title=f"{'removed' if apply else 'goes'} at {found['at']}")
-    for one in found["collections"]:
-        table.add_row(one["collection"], str(one["crops"]), str(one["identities"]))
-    Console(soft_wrap=True).print(table if found["collections"] else f"nothing has had its time at {found['at']}")
+    found = Remote(url, key_file).ask("POST" if apply else "GET", "/retention", Due, params=moment)
+    table = Table("collection", "crops", "identities", title=f"{'removed' if apply else 'goes'} at {found.at}")
+    for one in found.collections:
+        table.add_row(*map(str, astuple(one)))
+    Console(soft_wrap=True).print(table if found.collections else f"nothing has had its time at {found.at}")

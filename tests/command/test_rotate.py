@@ -94,9 +94,9 @@ def test_killed_between_export_and_removal_it_loses_nothing_and_can_be_run_again
     file = tmp_path / "log.jsonl"
     program = (
         "import os, sys; from reappear import remote; from reappear.__main__ import main; ask = remote.Remote.ask\n"
-        "def die(self, method, path, **sent):\n"
+        "def die(self, method, path, shape, **sent):\n"
         "    if method == 'POST': os.kill(os.getpid(), 9)\n"
-        "    return ask(self, method, path, **sent)\n"
+        "    return ask(self, method, path, shape, **sent)\n"
         f"remote.Remote.ask = die; sys.argv = ['reappear', 'audit', 'rotate', {str(file)!r}]; main()"
     )
     environment = {

@@ -1,0 +1,66 @@
+"""What commands are told to ask with, and whom: all that cannot be used is refused in one line."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reappear.audit import Page
+from reappear.keys import Keys, list_keys
+from reappear.remote import Refused, Remote
+from service.config import SettingsRefused
+from service.errors import FileRefused
+from tests.command.conftest import run
+from tests.command.host import Host, serving
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html>", b"", b"\xff", b"null", b"[]", b"{}", b'{"keys": [{"kid": "1", "kty": "RSA"}]}',
+        b'{"detail": "all is well"}',
+    ],
+)  # fmt: skip
+def test_another_web_server_is_not_taken_for_the_service(content: bytes, tmp_path: Path) -> None:
+    with serving(Host(content)) as host:
+        for shape in (Keys, Page):
+            with pytest.raises(Refused, match="is it this service"):
+                Remote(host.url, None).ask("GET", "/keys", shape)
+        file = tmp_path / "audit.jsonl"
+        done = run("audit", "export", str(file), "--url", host.url, **os.environ) if content == b"{}" else None
+    if done:
+        assert (done.returncode, done.stderr.count("\n")) == (3, 1)
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:x", "http://a..b", f"http://{'a' * 70}.invalid"])
+def test_an_address_that_is_none_is_refused_as_a_setting(url: str) -> None:
+    with pytest.raises(SettingsRefused, match="is no address"):
+        list_keys(url)
+
+
+@pytest.mark.parametrize("key", ["ä€", "two words", "line\nbreak", "\x7f"])
+def test_a_key_that_no_request_can_carry_is_refused_and_not_shown(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text(key)
+    with pytest.raises(FileRefused, match="holds no key") as refused:
+        Remote("", tmp_path / "key")
+    monkeypatch.setenv("REAPPEAR_KEY", key)
+    with pytest.raises(SettingsRefused, match="REAPPEAR_KEY is no key") as unset:
+        Remote("", None)
+    assert key not in f"{refused.value}{unset.value}"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00key", b"", b"\n"])
+def test_a_file_without_a_key_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(FileRefused, match="holds no key"):
+        Remote("", tmp_path / "key")
+
+
+def test_a_time_that_no_clock_has_is_refused() -> None:
+    done = run("keys", "create", "x", "--scope", "read", "--expires-days", "4000000", **os.environ)
+    assert done.returncode == 2
+    assert "--expires-days" in done.stderr
+    assert "Traceback" not in done.stderr
