@@ -30,6 +30,8 @@ def test_reads_that_could_not_be_written_before_a_stop_are_written_by_the_next_s
     assert [(one.action, one.subjects) for one in kept] == [("identity.read", ("p-1",))] * READS
     other.rollback()
     other.close()
+    with (server.data_dir / UNWRITTEN_FILE).open("ab") as damaged:
+        damaged.write(b"{}\n")
     server.start()
     assert not (server.data_dir / UNWRITTEN_FILE).exists()
     entries = httpx.get(f"{server.url}/audit", params={"limit": 500}).json()["entries"]
