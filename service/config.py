@@ -17,9 +17,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class Settings(BaseSettings):
-    """Environment variables with the prefix REAPPEAR_; a misspelt value is refused at start."""
+    """Environment variables with the prefix REAPPEAR_; an empty one is as if it were not set, a misspelt value is
+    refused at start."""
 
-    model_config = SettingsConfigDict(env_prefix="REAPPEAR_", frozen=True, extra="forbid", protected_namespaces=())
+    model_config = SettingsConfigDict(
+        env_prefix="REAPPEAR_", env_ignore_empty=True, frozen=True, extra="forbid", protected_namespaces=()
+    )
 
     host: str = Field("127.0.0.1", description="Address to listen on. On loopback ones no key is asked for.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")

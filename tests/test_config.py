@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.config import Settings, usable_cores
+from service.config import Settings, read_settings, usable_cores
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -27,6 +27,12 @@ def test_settings_come_from_the_environment_and_cannot_be_changed_later(monkeypa
     assert (settings.port, settings.data_dir, settings.cores) == (9000, Path("/somewhere"), 3)
     with pytest.raises(ValidationError, match="frozen"):
         settings.port = 9001  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_an_empty_variable_is_as_if_it_were_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"REAPPEAR_{name.upper()}", "")
+    assert read_settings() == Settings.model_construct()
 
 
 def test_the_database_is_a_file_in_the_data_folder_unless_another_is_named(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_without_the_right_key_a_command_is_refused(keyed: Server, command: Run,
     assert missing.returncode == 3
     assert "nothing" in missing.stderr
     assert command("keys", "list", REAPPEAR_KEY=ADMIN_KEY).returncode == 0
+    assert command("keys", "list", REAPPEAR_KEY="", REAPPEAR_URL="").returncode == 0, "empty is as if it were not set"
 
 
 def test_where_nobody_answers_the_command_says_so(keyed: Server, command: Run) -> None:

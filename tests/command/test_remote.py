@@ -7,11 +7,12 @@ import pytest
 
 from reappear.audit import Page
 from reappear.keys import Keys, list_keys
-from reappear.remote import Refused, Remote
+from reappear.remote import NoAnswer, Refused, Remote
 from service.config import SettingsRefused
 from service.errors import FileRefused
 from tests.command.conftest import run
 from tests.command.host import Host, serving
+from tests.server import free_port
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,17 @@ def test_a_file_without_a_key_is_refused(content: bytes, tmp_path: Path) -> None
     (tmp_path / "key").write_bytes(content)
     with pytest.raises(FileRefused, match="holds no key"):
         Remote("", tmp_path / "key")
+
+
+def test_an_empty_variable_is_as_if_it_were_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "key").write_bytes(b"\xff")
+    monkeypatch.setenv("REAPPEAR_KEY", "")
+    monkeypatch.setenv("REAPPEAR_ADMIN_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(FileRefused):  # the file is read
+        Remote("", None)
+    monkeypatch.setenv("REAPPEAR_ADMIN_KEY_FILE", "")
+    with pytest.raises(NoAnswer):
+        list_keys(f"http://127.0.0.1:{free_port()}")
 
 
 def test_a_time_that_no_clock_has_is_refused() -> None:
