@@ -1,11 +1,13 @@
 """All settings in one place, each with its unit and the reason for its default. Read once, in `app.py`."""
 
 import os
+import re
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,6 +15,7 @@ NOT_SETTINGS = (  # of commands that talk to a service, of tests and of evaluati
     "REAPPEAR_URL", "REAPPEAR_KEY", "REAPPEAR_TEST_", "REAPPEAR_SHARED_DATA",
 )  # fmt: skip
 ORIGINS = r"^(\s*https?://[^\s,/*]+\s*(,|$))*$"  # named ones only: no *
+HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -113,6 +116,14 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, names: str) -> str:
+        for name in (one.strip() for one in names.split(",")):
+            if name and not _is_host(name):
+                raise ValueError(f"{name!r} is no host name; name it alone, without scheme, port, path, [] or *")
+        return names
+
     @property
     def url(self) -> str:
         """The database URL in force, with its password. Raises OSError for a password file that cannot be read."""
@@ -165,6 +176,17 @@ def unknown_settings() -> list[str]:
     known = {f"REAPPEAR_{name.upper()}" for name in Settings.model_fields}
     mine = {name for name in os.environ if name.startswith("REAPPEAR_")}
     return sorted(name for name in mine - known if not name.startswith(NOT_SETTINGS))
+
+
+def _is_host(name: str) -> bool:
+    """Whether a request can call a service by this name, as it is without port and brackets."""
+    if HOST_NAME.fullmatch(name):
+        return True
+    try:
+        IPv6Address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.config import Settings, read_settings, usable_cores
+from service.config import Settings, SettingsRefused, read_settings, usable_cores
 
 CORES = len(os.sched_getaffinity(0))
 
@@ -58,6 +58,28 @@ def test_a_setting_that_cannot_be_used_is_refused_by_its_name(
     with pytest.raises(ValidationError) as refusal:
         Settings()
     assert [error["loc"] for error in refusal.value.errors()] == [(name.lower(),)]
+
+
+@pytest.mark.parametrize(
+    "names", ["", "reid.example", " Reid-2.example , localhost., ", "10.0.0.5,fd00::5", "under_score"]
+)
+def test_hosts_are_names_or_addresses(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REAPPEAR_ALLOWED_HOSTS", names)
+    assert read_settings().allowed_hosts == names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "https://reid.example", "reid.example/", "reid.example:443", "10.0.0.5:443", "*", "*.example", "*:443",
+        "[fd00::5]", "[fd00::5]:443", "a b", "admin@reid.example", "rüd.example", "a;b",
+    ],
+)  # fmt: skip
+def test_a_host_that_no_request_can_name_is_refused_and_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REAPPEAR_ALLOWED_HOSTS", f"reid.example, {name}, ")
+    with pytest.raises(SettingsRefused, match=r"REAPPEAR_ALLOWED_HOSTS: .*without scheme, port, path") as refused:
+        read_settings()
+    assert repr(name) in str(refused.value)
 
 
 @pytest.mark.parametrize(
