@@ -17,6 +17,9 @@ NOT_CHECKED = "positive_data_acceptance"  # no schema says that a text is a pict
 SETTINGS = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 503]
+
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 413, 414, 415, 422, 431]
 """
 
 
