@@ -34,6 +34,7 @@ from service.flows.keyring import KeyRing
 from service.flows.loading import load_galleries
 from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
+from service.flows.pulse import Pulse
 from service.flows.readiness import Readiness
 from service.flows.reconcile import check_vectors, settle_files, take_in_reads
 from service.flows.remembered import Remembered
@@ -222,8 +223,11 @@ def _assemble(
     )  # fmt: skip
     for close in (writer.batcher.close, short.batcher.close, long.batcher.close, embedder.batcher.close, reader.close):
         stack.callback(close)
+    pulse = Pulse(database, galleries)
+    stack.callback(pulse.end)
     return Parts(
-        database=database, writer=writer, homes=Remembered(find_collection, database, writer, most=MOST_HOMES),
+        database=database, pulse=pulse, writer=writer,
+        homes=Remembered(find_collection, database, writer, most=MOST_HOMES),
         allowed=Remembered(shared_crops, database, writer, most=MOST_ALLOWED), galleries=galleries, embedder=embedder,
         courses=short, long_courses=long, reader=reader,
         store=store, admission=Admission(settings.max_waiting),

@@ -5,7 +5,8 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -19,7 +20,10 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    generate_latest,
 )
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -35,6 +39,7 @@ class Telemetry:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = RequestLog()
+        self._showing = ThreadPoolExecutor(1, thread_name_prefix="metrics")
         self._stages = Histogram(
             "reappear_stage_seconds", "Time of one stage of a request", ["stage"],
             buckets=STAGE_BUCKETS_S, registry=self.registry,
@@ -67,6 +72,15 @@ class Telemetry:
         """A gauge that is read whenever somebody looks."""
         Gauge(name, meaning, registry=self.registry).set_function(read)
 
+    def watch_together(self, gauges: Sequence[tuple[str, str]], read: Callable[[], Sequence[float]]) -> None:
+        """Gauges, each with its name and meaning, that are read at once whenever somebody looks."""
+        self.registry.register(_Together(gauges, read))
+
+    async def show(self) -> bytes:
+        """All metrics, for Prometheus. They are read in a thread of their own: some ask the database, and when it hangs
+        all others may wait for it."""
+        return await asyncio.get_running_loop().run_in_executor(self._showing, generate_latest, self.registry)
+
     def watch_connections(self, pool: str, state: str, read: Callable[[], float]) -> None:
         """Connections of one pool in one state."""
         self._connections.labels(pool, state).set_function(read)
@@ -90,6 +104,16 @@ class Telemetry:
     def observe_stage(self, stage: str, seconds: float) -> None:
         """Count one stage of a request."""
         self._stages.labels(stage).observe(seconds)
+
+
+class _Together(Collector):
+    def __init__(self, gauges: Sequence[tuple[str, str]], read: Callable[[], Sequence[float]]) -> None:
+        self._gauges = gauges
+        self._read = read
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for (name, meaning), value in zip(self._gauges, self._read(), strict=True):
+            yield GaugeMetricFamily(name, meaning, value)
 
 
 class Stopwatch:

@@ -1,16 +1,14 @@
 """/livez, /readyz, /metrics, /version: what the ones who keep it running ask."""
 
-import asyncio
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Depends, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict
 
 from service.api.access import permitted
 from service.api.openapi import PROBLEMS
 from service.domain import Scope
-from service.flows import lookup
 from service.flows.parts import Parts
 from service.flows.readiness import Readiness
 from service.telemetry import Telemetry
@@ -78,7 +76,7 @@ async def ready(request: Request) -> Ready:
     readiness: Readiness = request.state.readiness
     readiness.check()
     parts: Parts = request.state.parts
-    await lookup.check_database(parts)
+    await parts.pulse.check()
     return Ready(crops=len(parts.galleries), generation=parts.galleries.generation)
 
 
@@ -96,5 +94,4 @@ async def version(request: Request) -> Version:
 async def metrics(request: Request) -> Response:
     """Prometheus metrics."""
     telemetry: Telemetry = request.state.telemetry
-    shown = await asyncio.to_thread(generate_latest, telemetry.registry)  # some gauges ask the database
-    return Response(shown, media_type=CONTENT_TYPE_LATEST)
+    return Response(await telemetry.show(), media_type=CONTENT_TYPE_LATEST)

@@ -10,7 +10,6 @@ from service.db.outbox import known_pictures
 from service.errors import NotReady
 from service.flows import emptying, retention, rotation
 from service.flows.keys import load_keys
-from service.flows.lookup import check_database
 from service.flows.outbox import empty_outbox
 from service.flows.parts import Parts
 
@@ -42,7 +41,7 @@ async def put_right(parts: Parts) -> None:
     overwrite it, remove what is sealed of the audit log, drop old answers. What fails does not keep the rest from being
     done."""
     steps: dict[str, Callable[[], Awaitable[object]]] = {
-        "database": partial(check_database, parts), "index": parts.writer.catch_up,
+        "database": parts.pulse.check, "index": parts.writer.catch_up,
         "doubtful pictures": partial(settle_doubtful, parts), "keys": partial(load_keys, parts),
         "retention": partial(retention.apply_unasked, parts), "collections": partial(emptying.go_on, parts),
         "outbox": partial(empty_outbox, parts), "audit log": partial(rotation.remove, parts),

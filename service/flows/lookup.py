@@ -6,13 +6,11 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from service.db.audit import list_entries
-from service.db.changes import current_generation
 from service.db.people import describe_collection, find_collection, find_identity, list_collections, list_identities
 from service.db.sightings import find_picture, list_crops, no_crop
 from service.domain import AuditEntry, Collection, Condition, Crop, Identity
 from service.errors import NotFound
 from service.flows.parts import Parts
-from service.flows.readiness import check_not_older
 
 
 async def page_identities(
@@ -78,13 +76,6 @@ async def show_collections(parts: Parts) -> list[Collection]:
 async def show_collection(parts: Parts, name: str) -> Collection:
     """One collection with its counts. Raises NotFound."""
     return await parts.database.read(describe_collection, name)
-
-
-async def check_database(parts: Parts) -> None:
-    """Raises DatabaseDown where the database does not answer; also under load, when other reads are refused. Raises
-    NotReady where it has gone back."""
-    known = parts.galleries.generation
-    check_not_older(parts.galleries, known, await asyncio.to_thread(parts.database.read_now, current_generation))
 
 
 def identity_at(connection: Connection, collection: str, external_id: str) -> Identity:

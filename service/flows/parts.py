@@ -12,6 +12,7 @@ from service.flows.clock import Clock
 from service.flows.courses import Courses
 from service.flows.keyring import KeyRing
 from service.flows.pictures import PictureReader
+from service.flows.pulse import Pulse
 from service.flows.remembered import Remembered
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
@@ -37,6 +38,7 @@ class Parts:
     """Everything a flow may need."""
 
     database: Database
+    pulse: Pulse
     writer: Writer
     homes: Remembered[Collection]  # by name, without their counts
     allowed: Remembered[CropIds]  # by collection, conditions and excluded cameras

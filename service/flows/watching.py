@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from service.db.outbox import count_waiting
 from service.errors import DatabaseDown, NotReady
 from service.flows.parts import Parts
 from service.flows.readiness import Readiness
@@ -27,7 +26,6 @@ class Watch:
             ("reappear_index_bytes", "Memory of the vectors in the index", lambda parts: parts.galleries.vector_bytes),
             ("reappear_generation", "Last change applied to the index", lambda parts: parts.galleries.generation),
             ("reappear_audit_waiting", "Reads not yet written to the audit log", lambda parts: len(parts.audit)),
-            ("reappear_outbox_pictures", "Removed pictures not yet unlinked", _waiting_pictures),
             ("reappear_rewrite_waiting_seconds", "How long removed rows have waited to be overwritten",
              lambda parts: parts.rewriting.waiting_s),
             ("reappear_rewrite_promised_seconds", "Within how long removed rows are to be overwritten",
@@ -37,7 +35,11 @@ class Watch:
         ]  # fmt: skip
         for name, meaning, read in gauges:
             telemetry.watch(name, meaning, partial(self._read, read))
-        telemetry.watch("reappear_ready", "1 while the service can enrol and query", self._is_ready)
+        telemetry.watch_together(
+            [("reappear_ready", "1 while the service can enrol and query"),
+             ("reappear_outbox_pictures", "Removed pictures not yet unlinked; NaN while the database does not answer")],
+            self._read_database,
+        )  # fmt: skip
         telemetry.watch(
             "reappear_disk_free_bytes", "Free space for the data folder", lambda: shutil.disk_usage(data_dir).free
         )
@@ -57,14 +59,19 @@ class Watch:
     def _read(self, read: Callable[[Parts], float]) -> float:
         return NOTHING if self._parts is None else read(self._parts)
 
-    def _is_ready(self) -> float:
+    def _read_database(self) -> tuple[float, float]:
+        """Whether the service is ready, as /readyz says it, and the pictures in the outbox."""
+        if self._parts is None or self._readiness is None:
+            return 0, NOTHING
         try:
-            if self._readiness is not None:
-                self._readiness.check()
-                return 1
+            waiting = self._parts.pulse.ask()
+        except (DatabaseDown, NotReady):
+            return 0, NOTHING
+        try:
+            self._readiness.check()
         except NotReady:
-            pass
-        return 0
+            return 0, waiting
+        return 1, waiting
 
 
 def _connections(pool: str, state: str, parts: Parts) -> float:
@@ -74,10 +81,3 @@ def _connections(pool: str, state: str, parts: Parts) -> float:
 def _waiting(part: str, parts: Parts) -> float:
     waiting: int = getattr(parts, part).batcher.waiting
     return waiting
-
-
-def _waiting_pictures(parts: Parts) -> float:
-    try:
-        return parts.database.read_now(count_waiting)
-    except DatabaseDown:
-        return NOTHING

@@ -1,5 +1,8 @@
 """/metrics: who sees it, and whether it tells what it is for."""
 
+import asyncio
+import math
+import threading
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from service.config import Settings
 from tests.api.conftest import running
 from tests.api.holders import bearer, holder, keyed
-from tests.api.holdings import parts_of, wait_for, writer_held
+from tests.api.holdings import PATIENCE_S, parts_of, wait_for, writer_held
 from tests.api.sending import form, raw
 from tests.pictures import jpeg
+
+MOST_THREADS = 32  # that Python gives to `asyncio.to_thread`
 
 
 def samples(client: TestClient) -> dict[str, float]:
@@ -85,6 +90,33 @@ def test_pictures_that_cannot_be_unlinked_are_counted(lite: TestClient, monkeypa
     monkeypatch.setattr(parts_of(lite).store, "unlink", refuse)
     assert lite.delete("/gallery/p-1").status_code == 503
     assert samples(lite)["reappear_outbox_pictures"] == 2
+
+
+def test_it_is_not_ready_while_its_database_is_gone(lite: TestClient, tmp_path: Path) -> None:
+    path, aside = tmp_path / "reappear.db", tmp_path / "aside.db"
+    assert samples(lite)["reappear_ready"] == 1
+    path.rename(aside)
+    gone = samples(lite)
+    assert lite.get("/readyz").json()["error"] == "DATABASE_DOWN"
+    assert gone["reappear_ready"] == 0
+    assert math.isnan(gone["reappear_outbox_pictures"])
+    assert gone["reappear_index_crops"] == 0, "and the others are there"
+    aside.rename(path)
+    assert samples(lite)["reappear_ready"] == 1
+
+
+def test_it_needs_none_of_the_threads_that_may_all_wait_for_a_database_that_hangs(lite: TestClient) -> None:
+    release = threading.Event()
+    assert lite.portal is not None
+    held = [lite.portal.start_task_soon(asyncio.to_thread, release.wait, PATIENCE_S) for _ in range(MOST_THREADS)]
+    try:
+        assert samples(lite)["reappear_ready"] == 1
+        assert lite.get("/readyz").status_code == 200
+        assert not any(one.done() for one in held)
+    finally:
+        release.set()
+        for one in held:
+            one.result()
 
 
 def test_with_keys_any_of_them_sees_it_and_nobody_else(tmp_path: Path, sqlite_url: str) -> None:

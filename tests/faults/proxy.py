@@ -17,6 +17,8 @@ class Proxy:
         self._server = server
         self._open = True
         self._lines: set[asyncio.StreamWriter] = set()
+        self._passing = asyncio.Event()
+        self._passing.set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -28,9 +30,14 @@ class Proxy:
         """End all connections at once and take no new ones."""
         self._call(self._cut())
 
+    def silence(self) -> None:
+        """Keep all connections, take new ones, and pass nothing on."""
+        self._loop.call_soon_threadsafe(self._passing.clear)
+
     def mend(self) -> None:
-        """Take connections again."""
+        """Take connections again, and pass on what has waited."""
         self._open = True
+        self._loop.call_soon_threadsafe(self._passing.set)
 
     def close(self) -> None:
         """Cut, for good."""
@@ -45,6 +52,7 @@ class Proxy:
 
     async def _cut(self) -> None:
         self._open = False
+        self._passing.set()
         for line in self._lines:
             line.transport.abort()
         await asyncio.sleep(0)
@@ -57,7 +65,7 @@ class Proxy:
         lines = {writer, there_writer}
         self._lines |= lines
         try:
-            await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
+            await asyncio.gather(self._copy(reader, there_writer), self._copy(there_reader, writer))
         finally:
             self._lines -= lines
 
@@ -68,13 +76,13 @@ class Proxy:
             return await asyncio.open_unix_connection(str(Path(host) / f".s.PGSQL.{port}"))
         return await asyncio.open_connection(host, port, family=socket.AF_UNSPEC)
 
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while part := await reader.read(65_536):
-            writer.write(part)
-            await writer.drain()
-    except OSError:
-        pass  # the line was cut
-    finally:
-        writer.close()
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while part := await reader.read(65_536):
+                await self._passing.wait()
+                writer.write(part)
+                await writer.drain()
+        except OSError:
+            pass  # the line was cut
+        finally:
+            writer.close()

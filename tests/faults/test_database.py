@@ -80,6 +80,25 @@ def test_without_its_database_the_service_says_so_and_comes_back_by_itself(
 
 
 @on_postgresql
+@pytest.mark.parametrize("failure", ["gone", "silent"])
+def test_while_its_database_does_not_answer_the_metrics_say_soon_that_the_service_is_not_ready(
+    failure: str, far: Server, line: Proxy
+) -> None:
+    with httpx.Client(base_url=far.url, timeout=PATIENCE_S) as client:
+        assert "\nreappear_ready 1.0" in client.get("/metrics").text
+        (line.cut if failure == "gone" else line.silence)()
+        for _ in range(3):
+            metrics = client.get("/metrics").text
+            assert "\nreappear_ready 0.0" in metrics
+            assert "\nreappear_outbox_pictures NaN" in metrics
+            refused = client.get("/readyz")
+            assert (refused.status_code, refused.json()["error"]) == (503, "DATABASE_DOWN")
+        line.mend()
+        far.wait_until_ready()
+        assert "\nreappear_ready 1.0" in client.get("/metrics").text
+
+
+@on_postgresql
 def test_a_database_that_is_cut_off_again_and_again_under_load_loses_nothing(
     far: Server, line: Proxy, database_url: str, chance: random.Random
 ) -> None:
