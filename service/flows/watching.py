@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from service.errors import DatabaseDown, NotReady
+from service.flows.container import CGROUP, memory_of
 from service.flows.parts import Parts
 from service.flows.readiness import Readiness
 from service.telemetry import Telemetry
@@ -17,7 +18,9 @@ class Watch:
     """The gauges of one service. Once it has stopped they hold nothing of it: FastAPI keeps apps, and with them their
     metrics, in caches of its own."""
 
-    def __init__(self, telemetry: Telemetry, parts: Parts, readiness: Readiness, data_dir: Path) -> None:
+    def __init__(
+        self, telemetry: Telemetry, parts: Parts, readiness: Readiness, data_dir: Path, cgroup: Path = CGROUP
+    ) -> None:
         """Register the gauges."""
         self._parts: Parts | None = parts
         self._readiness: Readiness | None = readiness
@@ -46,6 +49,11 @@ class Watch:
         telemetry.watch(
             "reappear_disk_bytes", "Size of the disk of the data folder", lambda: shutil.disk_usage(data_dir).total
         )
+        telemetry.watch_together(
+            [("reappear_memory_used_bytes", "What counts against the container's limit; NaN where there is none"),
+             ("reappear_memory_limit_bytes", "Memory past which the container is killed; NaN where there is no limit")],
+            partial(memory_of, cgroup),
+        )  # fmt: skip
         for pool, state in parts.database.connections():
             telemetry.watch_connections(pool, state, partial(self._read, partial(_connections, pool, state)))
         for part in ("embedder", "courses", "long_courses", "writer"):
