@@ -82,6 +82,7 @@ def create_app(
         max_body_bytes=settings.max_body_bytes,
         max_bodies_bytes=settings.max_bodies_bytes,
         body_timeout_s=settings.body_timeout_s,
+        paths_by_any_host=() if settings.on_loopback else health.PATHS,
         allowed_origins=_named(settings.cors_origins),
         asks_for_keys=settings.keys_required,
     )

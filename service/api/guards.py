@@ -57,13 +57,14 @@ class Guard:
     def __init__(
         self, app: ASGIApp, *, telemetry: Telemetry, allowed_hosts: set[str] | None,
         allowed_origins: Collection[str], asks_for_keys: bool, max_body_bytes: int, max_bodies_bytes: int,
-        body_timeout_s: float,
+        body_timeout_s: float, paths_by_any_host: Collection[str] = (),
     ) -> None:  # fmt: skip
-        """`allowed_hosts` are the names this service may be called by; None where any may be used. Pages of
-        `allowed_origins` may call it from other sites."""
+        """`allowed_hosts` are the names this service may be called by, but for `paths_by_any_host`; None where any may
+        be used. Pages of `allowed_origins` may call it from other sites."""
         self._app = app
         self._telemetry = telemetry
         self._allowed_hosts = allowed_hosts
+        self._paths_by_any_host = paths_by_any_host
         self._allowed_origins = allowed_origins
         self._asks_for_keys = asks_for_keys
         self._max_body_bytes = max_body_bytes
@@ -125,7 +126,8 @@ class Guard:
                 "REAPPEAR_ADMIN_KEY_FILE where others can reach the proxy"
             )
         host = headers.get("host", "")
-        if self._allowed_hosts is not None and _host_name(host) not in self._allowed_hosts:
+        is_named = self._allowed_hosts is None or _host_name(host) in self._allowed_hosts
+        if not is_named and scope["path"] not in self._paths_by_any_host:
             raise NotAllowed(
                 f"this service does not answer to the host name {host!r}; REAPPEAR_ALLOWED_HOSTS adds names"
             )

@@ -17,6 +17,8 @@ open_router = APIRouter(tags=["health"], responses={503: PROBLEMS[503]})  # need
 router = APIRouter(tags=["health"], responses=PROBLEMS)
 metrics_router = APIRouter(tags=["health"])
 
+PATHS = ("/livez", "/readyz", "/metrics")  # asked by an address, or by a name of an inner network
+
 
 @dataclass(frozen=True, slots=True)
 class About:

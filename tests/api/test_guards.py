@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from service.api import health
 from tests.api.conftest import Filled, running
 from tests.api.sending import form, raw
 from tests.pictures import jpeg
@@ -20,7 +21,8 @@ from tests.pictures import jpeg
     ],
 )  # fmt: skip
 def test_only_this_machines_own_names_are_answered_to(host: str, status: int, filled: Filled) -> None:
-    for method, path in (("GET", "/livez"), ("GET", "/gallery"), ("DELETE", "/gallery/p-nobody")):
+    asked = [("GET", path) for path in (*health.PATHS, "/gallery")] + [("DELETE", "/gallery/p-nobody")]
+    for method, path in asked:
         answer = filled.client.request(method, path, headers={"Host": host})
         expected = {403} if status == 403 else {200, 404}
         assert answer.status_code in expected, answer.text
@@ -44,8 +46,21 @@ def test_beyond_loopback_any_name_is_answered_to_unless_some_are_named(tmp_path:
         assert client.get("/livez", headers={"Host": "reid.example"}).status_code == 200
     beyond: dict[str, Any] = {"host": "0.0.0.0", "admin_key_file": admin_key, "allowed_hosts": "reid.example"}
     with running(tmp_path / "a", sqlite_url, **beyond) as client:
-        assert client.get("/livez", headers={"Host": "reid.example"}).status_code == 200
-        assert client.get("/livez", headers={"Host": "evil.example"}).status_code == 403
+        for path in ("/gallery", "/docs", "/livez/", "/nowhere"):
+            assert client.get(path, headers={"Host": "reid.example"}).status_code != 403, path
+            assert client.get(path, headers={"Host": "evil.example"}).status_code == 403, path
+
+
+@pytest.mark.parametrize("host", ["10.0.0.7:8000", "reappear:8000", ""])
+def test_beyond_loopback_whether_it_is_well_is_told_under_any_name(host: str, tmp_path: Path, sqlite_url: str) -> None:
+    admin_key = tmp_path / "key"
+    admin_key.write_text("k" * 32)
+    beyond: dict[str, Any] = {"host": "0.0.0.0", "admin_key_file": admin_key, "allowed_hosts": "reid.example"}
+    for metrics, status in (("open", 200), ("key", 401)):
+        with running(tmp_path / "data", sqlite_url, **beyond, metrics=metrics) as client:
+            asked = {path: client.get(path, headers={"Host": host}).status_code for path in health.PATHS}
+            assert asked == {"/livez": 200, "/readyz": 200, "/metrics": status}
+            assert client.get("/version", headers={"Host": host, "X-API-Key": "k" * 32}).status_code == 403
 
 
 @pytest.mark.parametrize(
