@@ -27,6 +27,24 @@ def test_alerts_fire_when_they_should_and_not_otherwise(promtool: Path, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_settings_env_closes_the_metrics_and_moves_nothing_else(stack: Stack) -> None:
+    secrets = {f"{name}_FILE": "/dev/null" for name in ("DATABASE_PASSWORD", "ADMIN_KEY", "GRAFANA_PASSWORD")}
+    settings = stack.folder / "settings.env"
+
+    def made(text: str) -> tuple[str, str]:
+        settings.write_text(text)
+        done = stack.try_compose("config", "--format", "json", **secrets)
+        assert done.returncode == 0, done.stderr
+        environment = json.loads(done.stdout)["services"]["reappear"]["environment"]
+        return environment["REAPPEAR_METRICS"], environment["REAPPEAR_PORT"]
+
+    try:
+        assert made("") == ("open", "8000")
+        assert made("REAPPEAR_METRICS=key\nREAPPEAR_PORT=9000\n") == ("key", "8000")
+    finally:
+        settings.unlink()
+
+
 def test_compose_takes_every_profile(stack: Stack) -> None:
     secrets = {f"{name}_FILE": "/dev/null" for name in ("DATABASE_PASSWORD", "ADMIN_KEY", "GRAFANA_PASSWORD")}
     wanted = {"": set(), "gpu": {"reappear-gpu"}, "monitoring": {"prometheus", "grafana"}}

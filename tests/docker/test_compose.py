@@ -119,6 +119,27 @@ def test_only_the_gpu_and_the_monitoring_are_asked_for_by_profile() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_settings_env_has_the_last_word_on_what_compose_does_not_rely_on(name: str) -> None:
+    assert SERVICES[name]["env_file"] == ["docker/defaults.env", {"path": "settings.env", "required": False}]
+    lines = (ROOT / "docker" / "defaults.env").read_text().splitlines()
+    defaults = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert {variable: filled_in(value) for variable, value in defaults.items()} == {"REAPPEAR_METRICS": "open"}
+    assert not defaults.keys() & SERVICES[name]["environment"].keys(), "`environment` wins over every file"
+
+
+@pytest.mark.parametrize("name", ["reappear", "reappear-gpu"])
+def test_what_compose_relies_on_is_fixed_and_said_to_be(name: str) -> None:
+    fixed = SERVICES[name]["environment"]
+    assert fixed["REAPPEAR_HOST"] == "0.0.0.0"
+    assert [port.rpartition(":")[2] for port in SERVICES[name]["ports"]] == [fixed["REAPPEAR_PORT"]]
+    assert [volume.split(":")[1] for volume in SERVICES[name]["volumes"]] == [fixed["REAPPEAR_DATA_DIR"]]
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    _, _, listed = operations.partition("cannot be changed there")
+    said = set(re.findall(r"`(REAPPEAR_\w+)`", listed.partition("Metrics are open")[0]))
+    assert {variable for variable in fixed if variable.startswith("REAPPEAR_")} | {"REAPPEAR_PROVIDER"} == said
+
+
 def test_settings_that_compose_makes_exist() -> None:
 
     known = {f"REAPPEAR_{name.upper()}" for name in Settings.model_fields}
