@@ -140,6 +140,16 @@ def test_what_compose_relies_on_is_fixed_and_said_to_be(name: str) -> None:
     assert {variable for variable in fixed if variable.startswith("REAPPEAR_")} | {"REAPPEAR_PROVIDER"} == said
 
 
+def test_commands_of_operations_name_the_service_by_a_variable_that_a_gpu_sets() -> None:
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    commands = re.findall(r"docker compose ((?:exec|logs|run|stop|up)\b[^`\n]*)", operations)
+    services = [next((word for word in command.split() if "reappear" in word), None) for command in commands]
+    assert set(services) == {None, "${SERVICE:-reappear}"}, "the first word of that name is the service"
+    assert services.count("${SERVICE:-reappear}") >= 7
+    assert "export SERVICE=reappear-gpu" in operations
+    assert "reappear-gpu" in SERVICES
+
+
 def test_settings_that_compose_makes_exist() -> None:
 
     known = {f"REAPPEAR_{name.upper()}" for name in Settings.model_fields}
