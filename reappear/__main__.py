@@ -14,6 +14,7 @@ from rich.console import Console
 from reappear import audit, backups, doctor, index, keys, model, retention, serving
 from reappear.remote import NoAnswer, Refused
 from service.config import SettingsRefused
+from service.db.failures import refusal
 from service.errors import DatabaseDown, ReappearError
 
 app = typer.Typer(
@@ -49,8 +50,7 @@ def main() -> None:
     except NoAnswer as error:
         status, problem = 4, str(error)
     except DatabaseDown as error:
-        cause = getattr(error.__cause__, "orig", None) or error.__cause__
-        status, problem = 3, f"the database does not answer: {cause}; see REAPPEAR_DATABASE_URL"
+        status, problem = 3, refusal(error).detail
     except (Refused, ReappearError, OSError) as error:
         status, problem = 3, str(error)
     console.print(f"reappear: {problem}", style="red", markup=False, highlight=False)

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from reappear.database import opened
 from service.config import Settings, read_settings
-from service.db.schema import check_revision, server_clock
+from service.db.failures import DAMAGED, refusal
+from service.db.schema import check_revision, find_damage, server_clock
 from service.embedding.onnx_model import OnnxModel
 from service.errors import DatabaseDown, FolderRefused, ReappearError
 from service.index.faiss_setup import FAISS_BUILD
@@ -39,7 +40,8 @@ class Finding:
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Check settings, model, provider, FAISS, database, folder, snapshot, disk, clock and service. Exit status 1 where
-    something is not well. Changes nothing, and may be run beside the service.
+    something is not well. Changes nothing, and may be run beside the service. A SQLite file is read whole to
+    find damage: 2 s a GB from the page cache, else as long as its disk takes.
 
     [bold]Example:[/] reappear doctor
     """
@@ -62,7 +64,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         try:
             yield check(settings)
         except DatabaseDown as error:
-            yield Finding(part, False, "the database does not answer", f"{error.__cause__}".partition("\n")[0])
+            yield Finding(part, False, "the database cannot be used", refusal(error).detail)
         except (ReappearError, OSError) as error:
             yield Finding(part, False, "cannot be used", str(error))
 
@@ -82,6 +84,9 @@ def _faiss(settings: Settings) -> Finding:
 def _database(settings: Settings) -> Finding:
     with opened(settings.url) as database:
         database.read_now(check_revision)
+        damage = database.read_now(find_damage)
+        if damage is not None:
+            return Finding("database", False, damage, DAMAGED)
         return Finding("database", True, f"{database.dialect}, at this version's revision")
 
 

@@ -20,6 +20,7 @@ from service.api.guards import Guard
 from service.api.openapi import PROBLEMS, describe
 from service.api.shortcut import Shortcut
 from service.config import LOOPBACK, Settings
+from service.db.failures import refused
 from service.domain import Scope
 from service.errors import ReappearError
 from service.flows.housekeeping import keep_audit, keep_house
@@ -43,7 +44,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         with ExitStack() as stack:
             try:
-                state = start(settings, telemetry, fail_point, block_rows, stack)
+                with refused():
+                    state = start(settings, telemetry, fail_point, block_rows, stack)
             except ReappearError as error:
                 log.critical("cannot start: %s", error.detail)
                 raise

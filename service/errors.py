@@ -22,6 +22,7 @@ ReappearError
 │   ├── Stopping
 │   ├── NotReady
 │   ├── DatabaseDown        nothing was written
+│   │   └── DatabaseDamaged it stays so until somebody restores a backup
 │   ├── StoreDown           the data folder cannot be written: nothing was kept
 │   └── OutcomeUnknown      it may have been written
 ├── FileRefused             a file cannot be written or used like this
@@ -177,6 +178,13 @@ class DatabaseDown(Unavailable):
 
     code = "DATABASE_DOWN"
     retry_after_s = 5
+
+
+class DatabaseDamaged(DatabaseDown):
+    """The file of the database is damaged. Nothing is read or written any more; trying again does not help."""
+
+    code = "DATABASE_DAMAGED"
+    retry_after_s = 60
 
 
 class StoreDown(Unavailable):

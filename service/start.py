@@ -24,7 +24,7 @@ from service.db.sightings import shared_crops
 from service.domain import ApiKey, Scope, Thresholds
 from service.embedding.embedder import Embedder
 from service.embedding.onnx_model import OnnxModel
-from service.errors import DatabaseDown, KeysRefused, Stopping
+from service.errors import DatabaseDamaged, DatabaseDown, KeysRefused, Stopping
 from service.flows.admission import BULK_PLACES, Admission
 from service.flows.audit import Audit
 from service.flows.clock import Clock
@@ -269,10 +269,10 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
                 _settle(database, parts)
                 database.read_now(check_vectors, parts.model.id, parts.model.version)
                 load_galleries(database, parts.galleries, parts.model.id, parts.snapshots, parts.fail_point, go_on)
+            except (DatabaseDamaged, Stopping):
+                raise
             except DatabaseDown:
                 stopping.wait(LOAD_AGAIN_S)
-            except Stopping:
-                raise
             except Exception:
                 log.exception("the index cannot be loaded")
                 raise

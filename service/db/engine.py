@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.errors import DatabaseDown, DatabaseRefused, Overloaded
+from service.db.failures import DAMAGED, meaning, refusal
+from service.errors import DatabaseDamaged, DatabaseDown, DatabaseRefused, Overloaded
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +40,6 @@ OLDER_TRIES, OLDER_WAIT_S = 50, 0.1
 TEXT_INDEXES = (  # a page of an index keeps what a VACUUM took out until something else needs the place
     "ix_attributes_key_text", "ix_attributes_key_number", "pk_idempotency", "uq_identities_collection_id_external_id",
 )  # fmt: skip
-FULL = "the disk of the database is full; make room there, then try again"
-READ_ONLY = "the database has become read-only; see why, and make it writable"
-REMEDIES = {  # by SQLite's name of an error, or PostgreSQL's SQLSTATE
-    "SQLITE_FULL": FULL, "53100": FULL, "SQLITE_READONLY": READ_ONLY, "25006": READ_ONLY,
-    "SQLITE_BUSY": "another program keeps the database locked; let it finish or end it, then try again",
-}  # fmt: skip
 POSTGRES = {  # how long to wait for a server that does not answer, and how soon to notice that it is gone
     "connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 15_000, "prepare_threshold": 2,
@@ -66,6 +61,7 @@ class Database:
             event.listen(self._writing, "connect", _take)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="read")
         self._places = Semaphore(max_waiting)
+        self.damaged = False  # until a transaction meets damage; then all are refused
 
     async def read(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
         """Run `query(connection, *arguments)` in one reading transaction. Raises DatabaseDown, Overloaded."""
@@ -77,14 +73,14 @@ class Database:
 
     def read_now(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
         """`read` for code that has a thread of its own. Raises DatabaseDown."""
-        with translated(), self._reading.begin() as connection:
+        with self._whole(), self._reading.begin() as connection:
             return query(connection, *arguments)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """The writing transaction: commits at the end of the block, rolls back if it raises. Raises DatabaseDown."""
         try:
-            with translated(), self._writing.begin() as connection:
+            with self._whole(), self._writing.begin() as connection:
                 yield connection
         except _Taken as error:
             raise DatabaseDown(f"{error} since the connection was lost; stop one of the two") from error
@@ -93,7 +89,7 @@ class Database:
         """Keep other services out of a PostgreSQL database: the writing connection holds a lock, and a new one takes it
         again. A SQLite file is kept by the lock of its folder. Raises DatabaseRefused."""
         try:
-            with translated(), self._writing.connect():
+            with self._whole(), self._writing.connect():
                 pass
         except _Taken as error:
             raise DatabaseRefused(f"{error}; stop it, or set another REAPPEAR_DATABASE_URL") from error
@@ -103,7 +99,7 @@ class Database:
         `all_of_it` the file is made anew before, because secure_delete overwrites rows, and not the copies that stay
         behind where a page was balanced. PostgreSQL's dead rows are vacuumed, and indexes that hold texts made anew.
         False where a reader is in the way. Raises DatabaseDown."""
-        with translated():
+        with self._whole():
             if self.dialect == "postgresql":
                 with self._tending.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                     return _rewrite_postgresql(connection)
@@ -116,10 +112,23 @@ class Database:
                 (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
                 return not busy
-            except sqlite3.DatabaseError as error:  # the driver's own: SQLAlchemy is not in between
-                raise DatabaseDown(_explain(error)) from error
             finally:
                 raw.close()
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """`translated`, until damage is met: nothing may be acknowledged into a damaged file. Raises DatabaseDamaged,
+        DatabaseDown."""
+        if self.damaged:
+            raise DatabaseDamaged(DAMAGED)
+        try:
+            with translated():
+                yield
+        except DatabaseDamaged as error:
+            if not self.damaged:
+                log.critical(refusal(error).detail)
+            self.damaged = True
+            raise
 
     def connections(self) -> dict[tuple[str, str], int]:
         """How many connections are in use and idle, by (pool, state)."""
@@ -266,25 +275,13 @@ def _file_at(path: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn a database that does not answer, is full or is gone into DatabaseDown."""
+    """Turn a database that does not answer, is full or is gone into DatabaseDown, damage into DatabaseDamaged."""
     try:
         yield
     except PoolTimeout as error:
         raise DatabaseDown("all connections to the database have been busy for long; try again") from error
-    except (OperationalError, InterfaceError) as error:
-        log.exception("the database failed")
-        raise DatabaseDown(_explain(error.orig)) from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise DatabaseDown("the connection to the database was lost; try again") from error
-        if getattr(error.orig, "sqlstate", None) in REMEDIES:
-            raise DatabaseDown(_explain(error.orig)) from error
-        raise
-
-
-def _explain(error: BaseException | None) -> str:
-    """What the one who keeps the service running has to do."""
-    name: str = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None) or ""
-    if name.startswith("SQLITE_IOERR"):
-        return f"the disk of the database fails ({name}); see that it has room, is writable and is whole"
-    return REMEDIES.get(name, "the database does not answer; try again after the time in Retry-After")
+    except (DBAPIError, sqlite3.DatabaseError) as error:  # the driver's own where SQLAlchemy is not in between
+        failure = meaning(error)
+        if failure is None:
+            raise
+        raise failure from error

@@ -11,18 +11,19 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 
 from service.db.engine import make_engine, parse_url, translated
+from service.db.failures import refused
 from service.errors import DatabaseRefused
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def upgrade(url: str, revision: str = "head") -> None:
-    """Bring a database to a revision (an empty one included). Raises DatabaseDown."""
+    """Bring a database to a revision (an empty one included). Raises DatabaseRefused."""
     _run(url, command.upgrade, revision)
 
 
 def downgrade(url: str, revision: str = "base") -> None:
-    """Take a database back to a revision. Data of later ones is lost. Raises DatabaseDown."""
+    """Take a database back to a revision. Data of later ones is lost. Raises DatabaseRefused."""
     _run(url, command.downgrade, revision)
 
 
@@ -71,6 +72,15 @@ def known_revisions() -> set[str]:
     return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
+def find_damage(connection: Connection) -> str | None:
+    """The first damage in a SQLite file, which is read whole; None where there is none, and on PostgreSQL, which has no
+    such check. Raises DatabaseDamaged where the damage allows no look at all."""
+    if connection.dialect.name != "sqlite":
+        return None
+    found: str = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+    return None if found == "ok" else found
+
+
 def server_clock(connection: Connection) -> datetime:
     """What time the database thinks it is."""
     if connection.dialect.name == "sqlite":
@@ -83,7 +93,7 @@ def _run(url: str, act: Callable[[Config, str], None], revision: str) -> None:
     engine = make_engine(parse_url(url), pool_size=1, read_only=False)
     config = _config()
     try:
-        with translated(), engine.connect() as connection:
+        with refused(), translated(), engine.connect() as connection:
             if engine.dialect.name == "sqlite":
                 _stop_cascades(connection)
             config.attributes["connection"] = connection

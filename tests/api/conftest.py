@@ -51,14 +51,6 @@ def _filled(data_dir: Path, database_url: str) -> Iterator[Filled]:
         yield Filled(client, data_dir, holdings(client, data_dir))
 
 
-@pytest.fixture
-def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
-    """A fresh, migrated SQLite database, for services with settings of their own."""
-    path = tmp_path / "own.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{path}"
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def module_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`database_url` for a whole module."""

@@ -21,6 +21,7 @@ from service.db.schema import downgrade
 from service.errors import DatabaseRefused, FolderRefused, ModelRefused, StartRefused
 from tests.api.conftest import running
 from tests.api.sending import raw
+from tests.damage import spoil_header
 from tests.pictures import jpeg
 from tests.server import ROOT
 
@@ -61,6 +62,12 @@ def test_a_data_folder_in_use_and_one_of_another_database_are_refused(
     assert_refused(FolderRefused, "pictures of another database", **other)
     with running(tmp_path / "data", database_url) as client:
         assert client.post("/query", **raw(jpeg(1))).json()["candidates"][0]["identity"] == "p-1"
+
+
+def test_a_damaged_database_is_refused_with_what_to_do(sqlite_url: str, tmp_path: Path) -> None:
+    spoil_header(Path(parse_url(sqlite_url).database or ""))
+    values = {"data_dir": tmp_path / "data", "database_url": sqlite_url}
+    assert_refused(DatabaseRefused, r"damaged.*restore the last backup \(file is not a database\)", **values)
 
 
 def _cut_short(folder: Path) -> None:

@@ -1,11 +1,14 @@
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import httpx2 as httpx
 
+from service.db.engine import parse_url
 from service.store.snapshots import SnapshotFolder, Stamp
 from tests.command.conftest import ADMIN_KEY, Run, run
+from tests.damage import spoil_header, spoil_table
 from tests.pictures import jpeg
 from tests.server import Server, free_port
 
@@ -170,6 +173,29 @@ def test_the_doctor_makes_nothing(tmp_path: Path) -> None:
     assert "there is no database" in found["database"]["remedy"]
     assert "writable, not in use" in found["folder"]["found"]
     assert [path.name for path in tmp_path.rglob("*")] == ["data"]
+
+
+def test_a_damaged_database_is_found_by_the_doctor_and_told_in_one_line_by_other_commands(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    path = Path(parse_url(sqlite_url).database or "")
+    (tmp_path / "data").mkdir()
+    settings = {
+        **os.environ, "REAPPEAR_DATA_DIR": str(tmp_path / "data"), "REAPPEAR_DATABASE_URL": sqlite_url,
+        "REAPPEAR_PORT": str(free_port()),
+    }  # fmt: skip
+    for spoil in (partial(spoil_table, name="identities"), spoil_header):  # the second leaves nothing to be read
+        spoil(path)
+        told = run("doctor", "--json", **settings)
+        assert told.returncode == 1, told.stderr
+        found = {one["part"]: one for one in json.loads(told.stdout)}
+        assert not found["database"]["well"]
+        assert "restore the last backup" in found["database"]["remedy"]
+    for arguments in (("migrate",), ("backup", str(tmp_path / "backup.tar")), ("index", "advise"), ("serve",)):
+        refused = run(*arguments, **settings)
+        assert refused.returncode == 3, arguments
+        assert "the database file is damaged" in refused.stderr, arguments
+        assert "Traceback" not in refused.stderr, arguments
 
 
 def test_every_command_explains_itself_with_an_example(command: Run) -> None:

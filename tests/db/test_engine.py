@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, func, insert, select, text
@@ -11,8 +12,10 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from service.db.changes import ChangeLog, changes_after, current_generation, ensure_meta, record
 from service.db.engine import Database, parse_url
-from service.db.tables import collections
-from service.errors import DatabaseDown, DatabaseRefused, Overloaded
+from service.db.schema import upgrade
+from service.db.tables import collections, identities
+from service.errors import DatabaseDamaged, DatabaseDown, DatabaseRefused, Overloaded
+from tests.damage import cut_in_half, spoil_header, spoil_table
 
 MAX_WAITING = 10
 EARLIEST, LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
@@ -159,6 +162,36 @@ def test_a_database_that_does_not_answer_is_told_as_such_without_its_password() 
         database.read_now(names)
     assert "secret" not in str(refusal.value)
     database.close()
+
+
+def test_once_damage_is_met_nothing_more_is_read_or_written(sqlite_url: str) -> None:
+    spoil_table(Path(parse_url(sqlite_url).database or ""), "identities")
+    database = Database(sqlite_url, readers=1, max_waiting=MAX_WAITING)
+    try:
+        assert database.read_now(names) == ["default"], "what is whole can be read until then"
+        with pytest.raises(DatabaseDamaged, match="restore the last backup"), database.begin() as connection:
+            connection.execute(select(identities))
+        with pytest.raises(DatabaseDamaged):
+            database.read_now(names)
+        with pytest.raises(DatabaseDamaged), database.begin() as connection:
+            add_collection(connection, "a")
+        with pytest.raises(DatabaseDamaged):
+            database.rewrite()
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize("spoil", [spoil_header, cut_in_half])
+def test_a_file_that_is_no_whole_database_is_told_as_damaged(spoil: Callable[[Path], None], sqlite_url: str) -> None:
+    spoil(Path(parse_url(sqlite_url).database or ""))
+    database = Database(sqlite_url, readers=1, max_waiting=MAX_WAITING)
+    try:
+        with pytest.raises(DatabaseDamaged, match="damaged"):
+            database.read_now(names)
+    finally:
+        database.close()
+    with pytest.raises(DatabaseRefused, match="damaged"):
+        upgrade(sqlite_url)
 
 
 def test_a_mistake_in_a_statement_is_not_taken_for_a_database_that_is_down(database: Database) -> None:

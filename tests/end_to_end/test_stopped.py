@@ -6,19 +6,10 @@ import weakref
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.api.conftest import running
 from tests.api.holdings import parts_of
 from tests.api.sending import raw
 from tests.pictures import jpeg
-
-
-@pytest.fixture
-def sqlite_url(tmp_path: Path, sqlite_template: Path) -> str:
-    path = tmp_path / "own.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{path}"
 
 
 def test_a_stopped_service_lets_go_of_its_model_index_database_and_threads(sqlite_url: str, tmp_path: Path) -> None:

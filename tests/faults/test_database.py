@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from tests.crash.audit import audit
 from tests.crash.crowd import JPEG, Crowd
 from tests.crash.oracle import Oracle
+from tests.damage import spoil_table
 from tests.faults.proxy import Proxy
 from tests.pictures import jpeg
 from tests.server import Server
@@ -207,3 +208,27 @@ def test_nothing_is_acknowledged_into_a_database_file_that_is_no_longer_in_its_p
         aside.rename(path)
         assert enrol(client, 3).status_code == 201
     assert [row.identity for row in audit(database_url, server.data_dir)] == ["p-1", "p-3"]
+
+
+@on_sqlite
+def test_nothing_is_acknowledged_into_a_database_file_once_it_is_known_to_be_damaged(
+    server: Server, database_url: str
+) -> None:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        assert enrol(client, 1).status_code == 201
+        server.stop()
+        spoil_table(Path(make_url(database_url).database or ""), "identities")
+        server.start()  # which does not read that page
+        for refused in (
+            client.post("/query", content=jpeg(1), headers=JPEG),
+            enrol(client, 2),
+            client.get("/collections"),
+            client.get("/readyz"),
+        ):
+            assert (refused.status_code, refused.json()["error"]) == (503, "DATABASE_DAMAGED"), refused.text
+            assert "restore the last backup" in refused.json()["detail"]
+        assert client.get("/livez").status_code == 200
+        assert "reappear_ready 0.0" in client.get("/metrics").text
+    server.stop()
+    told = [line for line in server.log.read_text().splitlines() if '"CRITICAL"' in line]
+    assert len(told) == 1, "once, and not with each request"
