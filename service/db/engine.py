@@ -21,6 +21,7 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event,
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from service.db.claim import Taken, take
 from service.db.failures import DAMAGED, meaning, refusal
 from service.errors import DatabaseDamaged, DatabaseDown, DatabaseRefused, Overloaded
 
@@ -30,8 +31,6 @@ Answer = TypeVar("Answer")
 
 BUSY_TIMEOUT_S = 5
 REWRITE_TIMEOUT_MS = 100  # writes wait meanwhile
-CLAIM = 0x52454150  # the number of the advisory lock
-CLAIM_TRIES, CLAIM_WAIT_S = 25, 0.2
 OPEN_TRANSACTIONS = (
     "SELECT pid, xact_start FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
     "AND backend_type = 'client backend' AND (xact_start IS NOT NULL OR backend_xmin IS NOT NULL)"
@@ -43,6 +42,9 @@ TEXT_INDEXES = (  # a page of an index keeps what a VACUUM took out until someth
 POSTGRES = {  # how long to wait for a server that does not answer, and how soon to notice that it is gone
     "connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 15_000, "prepare_threshold": 2,
+}  # fmt: skip
+POSTGRES_SERVER = {  # how soon the server notices that this machine is gone and frees the claim; not over Unix sockets
+    "tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3, "tcp_user_timeout": 15_000,
 }  # fmt: skip
 
 
@@ -58,7 +60,7 @@ class Database:
         self._reading = make_engine(parsed, pool_size=readers + others, read_only=True)
         self._tending = make_engine(parsed, pool_size=1, read_only=True)  # connects only to rewrite, on PostgreSQL
         if self.dialect == "postgresql":
-            event.listen(self._writing, "connect", _take)
+            event.listen(self._writing, "connect", take)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="read")
         self._places = Semaphore(max_waiting)
         self.damaged = False  # until a transaction meets damage; then all are refused
@@ -82,7 +84,7 @@ class Database:
         try:
             with self._whole(), self._writing.begin() as connection:
                 yield connection
-        except _Taken as error:
+        except Taken as error:
             raise DatabaseDown(f"{error} since the connection was lost; stop one of the two") from error
 
     def claim(self) -> None:
@@ -91,8 +93,9 @@ class Database:
         try:
             with self._whole(), self._writing.connect():
                 pass
-        except _Taken as error:
-            raise DatabaseRefused(f"{error}; stop it, or set another REAPPEAR_DATABASE_URL") from error
+        except Taken as error:
+            told = f"{error}; stop it, or set another REAPPEAR_DATABASE_URL{error.holder}"
+            raise DatabaseRefused(told) from error
 
     def rewrite(self, *, all_of_it: bool = True) -> bool:
         """Overwrite what removed rows left. SQLite's write-ahead log is moved into the file and cut to nothing; with
@@ -213,6 +216,8 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
         def _set_session(connection: Any, record: object) -> None:
             connection.execute("SET TIME ZONE 'UTC'")  # else the driver cannot read moments near the year 9999
             connection.execute("SET idle_in_transaction_session_timeout = '120s'")  # after a cut line locks must go
+            for name, value in POSTGRES_SERVER.items():
+                connection.execute(f"SET {name} = {value}")
             connection.commit()
 
         return engine
@@ -245,23 +250,6 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
-
-
-class _Taken(Exception):
-    """Another service holds the claim."""
-
-
-def _take(connection: Any, record: object) -> None:
-    """Take the claim for a new writing connection. Waits a little for a service that was just killed, or a line that
-    was just cut. Raises _Taken."""
-    for _ in range(CLAIM_TRIES):
-        taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (CLAIM,)).fetchone() == (True,)
-        connection.commit()
-        if taken:
-            return
-        time.sleep(CLAIM_WAIT_S)
-    connection.close()
-    raise _Taken("another service uses this database")
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

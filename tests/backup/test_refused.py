@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.db import engine
+from service.db import claim
 from service.errors import BackupRefused, DatabaseRefused, FileRefused, FolderRefused
 from service.store.tombstones import TOMBSTONE_FILE
 from tests.backup.conftest import MakePlace, Place, answers, enrol, filled
@@ -68,7 +68,7 @@ def test_a_damaged_picture_in_place_is_replaced_by_that_of_the_backup(place: Mak
 
 
 def test_nothing_is_restored_under_a_running_service(source: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "CLAIM_TRIES", 1)
+    monkeypatch.setattr(claim, "CLAIM_TRIES", 1)
     file, elsewhere = source.data_dir / "backup.tar", source.data_dir / "elsewhere"
     with source.serving() as client:
         source.back_up(file)

@@ -1,8 +1,14 @@
 """A database serves one service at a time: two would each hold an index without the other's changes."""
 
-import pytest
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from service.db import engine
+import pytest
+from sqlalchemy import Connection, text
+
+from service.db import claim
 from service.db.engine import Database
 from service.errors import DatabaseRefused
 
@@ -10,7 +16,7 @@ from service.errors import DatabaseRefused
 def test_a_second_service_on_one_database_is_refused_until_the_first_is_gone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "CLAIM_TRIES", 2)
+    monkeypatch.setattr(claim, "CLAIM_TRIES", 2)
     first, second = Database(database_url, readers=1, max_waiting=1), Database(database_url, readers=1, max_waiting=1)
     first.claim()
     if first.dialect == "postgresql":
@@ -19,3 +25,37 @@ def test_a_second_service_on_one_database_is_refused_until_the_first_is_gone(
     first.close()
     second.claim()  # at once on SQLite too, where the lock of the data folder does this
     second.close()
+
+
+def test_who_holds_a_database_is_told_and_what_frees_it_where_that_service_is_gone(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "CLAIM_TRIES", 1)
+    first, second = Database(database_url, readers=1, max_waiting=1), Database(database_url, readers=1, max_waiting=1)
+    if first.dialect == "postgresql":
+        first.claim()
+        with pytest.raises(DatabaseRefused, match=r"from .* since 20.* UTC") as refusal:
+            second.claim()
+        (remedy,) = re.findall(r"`(SELECT pg_terminate_backend\(\d+\))`", refusal.value.detail)
+        assert second.read_now(lambda connection: connection.execute(text(remedy)).scalar_one())
+        second.claim()
+    for database in (first, second):
+        database.close()
+
+
+def test_the_server_is_asked_to_notice_soon_that_the_machine_of_a_service_is_gone(database_url: str) -> None:
+    """It keeps a claim until then. Over a Unix socket the settings are taken and do nothing."""
+    database = Database(database_url, readers=1, max_waiting=1)
+    if database.dialect == "postgresql":
+        wanted = "SELECT name, source FROM pg_settings WHERE name LIKE 'tcp_keepalives%' OR name = 'tcp_user_timeout'"
+        for run in (database.read_now, partial(_in_writing, database)):
+            assert set(run(lambda connection: connection.execute(text(wanted)).all())) == {
+                ("tcp_keepalives_idle", "session"), ("tcp_keepalives_interval", "session"),
+                ("tcp_keepalives_count", "session"), ("tcp_user_timeout", "session"),
+            }  # fmt: skip
+    database.close()
+
+
+def _in_writing(database: Database, query: Callable[[Connection], Any]) -> Any:
+    with database.begin() as connection:
+        return query(connection)
