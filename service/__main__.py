@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,9 @@ from service.errors import ReappearError
 from service.flows.readiness import Readiness
 from service.heaps import share_heaps
 from service.store.lock import FolderLock
+from service.telemetry import configure_logging
+
+log = logging.getLogger(__name__)
 
 COLLECT_AFTER = 5_000  # new objects; Python's 700 come together within a few queries, which leave no cycles behind
 
@@ -49,13 +53,14 @@ class Server(uvicorn.Server):
 def run(settings: Settings, *, migrate: bool) -> int:
     """Serve until told to stop. Returns 0 after a clean stop, 3 where the start is refused, 4 where only a new start
     helps."""
+    configure_logging(settings.log_level)
     try:
         if migrate:
             lock = FolderLock(settings.data_dir)  # not under a service that is running
             upgrade(settings.url)
             lock.release()
     except (ReappearError, OSError) as error:
-        print(f"reappear: cannot start: {error}", file=sys.stderr)
+        log.critical("cannot start: %s", error)
         return 3
     # uvicorn raises these again once it has stopped: then this is the end
     for number in (signal.SIGINT, signal.SIGTERM):

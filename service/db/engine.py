@@ -17,8 +17,8 @@ from threading import Semaphore
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Dialect, Engine, QueuePool, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.db.claim import Taken, take
@@ -39,6 +39,7 @@ OLDER_TRIES, OLDER_WAIT_S = 50, 0.1
 TEXT_INDEXES = (  # a page of an index keeps what a VACUUM took out until something else needs the place
     "ix_attributes_key_text", "ix_attributes_key_number", "pk_idempotency", "uq_identities_collection_id_external_id",
 )  # fmt: skip
+BAD_OPTION = "REAPPEAR_DATABASE_URL has an option after its ? that the driver does not take"
 POSTGRES = {  # how long to wait for a server that does not answer, and how soon to notice that it is gone
     "connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
     "tcp_user_timeout": 15_000, "prepare_threshold": 2,
@@ -201,7 +202,8 @@ def parse_url(url: str) -> URL:
 
 
 def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
-    """An engine whose connections are durable (SQLite: WAL, synchronous=FULL) and begin transactions explicitly."""
+    """An engine whose connections are durable (SQLite: WAL, synchronous=FULL) and begin transactions explicitly. Raises
+    DatabaseRefused, here or with the first connection, for an option in the URL that the driver does not take."""
     common: dict[str, Any] = {
         "pool_size": pool_size,
         "max_overflow": 0,
@@ -210,7 +212,15 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
         "json_deserializer": orjson.loads,
     }
     if url.get_backend_name() == "postgresql":
-        engine = create_engine(url, pool_pre_ping=True, connect_args=POSTGRES, **common)
+        engine = _engine(url, pool_pre_ping=True, connect_args=POSTGRES, **common)
+
+        @event.listens_for(engine, "do_connect")
+        def _connect(dialect: Dialect, record: object, arguments: Any, options: Any) -> Any:
+            assert dialect.loaded_dbapi is not None
+            try:
+                return dialect.loaded_dbapi.connect(*arguments, **options)
+            except dialect.loaded_dbapi.ProgrammingError as error:
+                raise DatabaseRefused(BAD_OPTION) from error
 
         @event.listens_for(engine, "connect")
         def _set_session(connection: Any, record: object) -> None:
@@ -221,7 +231,7 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
             connection.commit()
 
         return engine
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
+    engine = _engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
     path, first = Path(url.database or ""), list[tuple[int, int] | None]()  # the file that the first connection opened
     os.environ.setdefault("SQLITE_TMPDIR", str(path.absolute().parent))  # a VACUUM needs room
 
@@ -259,6 +269,13 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def _engine(url: URL, **options: Any) -> Engine:
+    try:
+        return create_engine(url, **options)
+    except (ArgumentError, ValueError) as error:
+        raise DatabaseRefused(BAD_OPTION) from error
 
 
 @contextmanager

@@ -19,6 +19,8 @@ FULL = "the disk of the database is full; make room there, then try again"
 READ_ONLY = "the database has become read-only; see why, and make it writable"
 REMEDIES = {  # by SQLite's name of an error, or PostgreSQL's SQLSTATE
     "SQLITE_FULL": FULL, "53100": FULL, "SQLITE_READONLY": READ_ONLY, "25006": READ_ONLY,
+    "SQLITE_CANTOPEN": "the database file cannot be opened; see that its folder is there and may be written to",
+    "42501": "the role of the service lacks rights in the database; make it the owner of the database and its tables",
     "SQLITE_BUSY": "another program keeps the database locked; let it finish or end it, then try again",
 }  # fmt: skip
 NO_ANSWER = "the database does not answer"
@@ -47,7 +49,8 @@ def refusal(error: DatabaseDown) -> DatabaseRefused:
     said = str(driver).strip().partition("\n")[0]
     if isinstance(error, DatabaseDamaged) or _remedy(_name(driver)):
         return DatabaseRefused(f"{error.detail} ({said})")
-    return DatabaseRefused(f"{NO_ANSWER}: {said}; see REAPPEAR_DATABASE_URL")
+    problem = "the database refuses the connection" if "FATAL:" in said else NO_ANSWER  # it sends no SQLSTATE then
+    return DatabaseRefused(f"{problem}: {said}; see REAPPEAR_DATABASE_URL")
 
 
 @contextmanager

@@ -120,22 +120,46 @@ def test_the_process_says_on_standard_error_why_it_does_not_start(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("environment", "status", "words"),
+    ("environment", "words"),
     [
-        ({"REAPPEAR_PORT": "http"}, 2, ["REAPPEAR_PORT", "integer"]),
-        ({"REAPPEAR_MAX_BATCH": "0", "REAPPEAR_PROVIDER": "tpu"}, 2, ["REAPPEAR_MAX_BATCH", "REAPPEAR_PROVIDER"]),
-        ({"REAPPEAR_DATABASE_URL": "mysql://user:secret@host/db"}, 3, ["REAPPEAR_DATABASE_URL"]),
-        ({"REAPPEAR_DATABASE_URL": "postgresql://user:secret@127.0.0.1:9/db"}, 3, ["database"]),
-        ({"REAPPEAR_DATA_DIR": "/dev/null/data"}, 3, ["/dev/null/data"]),
+        ({"REAPPEAR_PORT": "http"}, ["REAPPEAR_PORT", "integer"]),
+        ({"REAPPEAR_MAX_BATCH": "0", "REAPPEAR_PROVIDER": "tpu"}, ["REAPPEAR_MAX_BATCH", "REAPPEAR_PROVIDER"]),
     ],
-    ids=["a port that is none", "two at once", "another database", "a database that is not there", "no folder"],
+    ids=["a port that is none", "two at once"],
 )
-def test_a_setting_that_cannot_be_used_is_named(
-    environment: dict[str, str], status: int, words: list[str], tmp_path: Path
-) -> None:
+def test_a_setting_that_cannot_be_used_is_named(environment: dict[str, str], words: list[str], tmp_path: Path) -> None:
     refused = start(tmp_path / "data", "--migrate", **environment)
-    assert refused.returncode == status, refused.stderr
+    assert refused.returncode == 2, refused.stderr
     told = [line for line in refused.stderr.splitlines() if line.startswith("reappear: ")]
     for word in words:
         assert word in "\n".join(told)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"REAPPEAR_DATABASE_URL": "mysql://user:secret@host/db"}, ["REAPPEAR_DATABASE_URL"]),
+        (
+            {"REAPPEAR_DATABASE_URL": "postgresql://user:secret@127.0.0.1:9/db"},
+            ["the database does not answer: connection failed", "Connection refused", "see REAPPEAR_DATABASE_URL"],
+        ),
+        ({"REAPPEAR_DATABASE_URL": "postgresql://user:secret@127.0.0.1:9/db?bogus=1"}, ["option after its ?"]),
+        ({"REAPPEAR_DATABASE_URL": "sqlite:////dev/null/x.db"}, ["cannot be opened", "its folder is there"]),
+        ({"REAPPEAR_DATABASE_URL": "sqlite:////dev/null/x.db?timeout=long"}, ["option after its ?"]),
+        ({"REAPPEAR_DATA_DIR": "/dev/null/data"}, ["/dev/null/data"]),
+    ],
+    ids=["another database", "a database that is not there", "an option that is none", "no folder of the database",
+         "an option of another kind", "no folder"],
+)  # fmt: skip
+@pytest.mark.parametrize("arguments", [("--migrate",), ()], ids=["migrating", "as it is"])
+def test_why_it_cannot_start_is_one_line_of_the_log_and_the_log_is_json(
+    arguments: tuple[str, ...], environment: dict[str, str], words: list[str], tmp_path: Path
+) -> None:
+    refused = start(tmp_path / "data", *arguments, **environment)
+    assert refused.returncode == 3, refused.stderr
+    told = [json.loads(line) for line in refused.stderr.splitlines()]
+    (reason,) = [line["message"] for line in told if line["level"] == "CRITICAL"]
+    assert reason.startswith("cannot start: ")
+    for word in words:
+        assert word in reason
     assert "secret" not in refused.stderr

@@ -2,16 +2,18 @@
 
 import asyncio
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, insert, make_url, select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from service.db.changes import ChangeLog, changes_after, current_generation, ensure_meta, record
 from service.db.engine import Database, parse_url
+from service.db.failures import refused
 from service.db.schema import upgrade
 from service.db.tables import collections, identities
 from service.errors import DatabaseDamaged, DatabaseDown, DatabaseRefused, Overloaded
@@ -162,6 +164,37 @@ def test_a_database_that_does_not_answer_is_told_as_such_without_its_password() 
         database.read_now(names)
     assert "secret" not in str(refusal.value)
     database.close()
+
+
+def test_a_database_that_lets_the_service_in_but_not_do_its_work_is_told_with_the_words_of_the_driver(
+    database_url: str,
+) -> None:
+    if not database_url.startswith("postgresql"):
+        return
+    mine, name = make_url(database_url), f"weak_{uuid.uuid4().hex[:8]}"
+    owner = Database(database_url, readers=1, max_waiting=MAX_WAITING)
+    weak = Database(
+        mine.set(username=name, password="secret").render_as_string(hide_password=False),
+        readers=1, max_waiting=MAX_WAITING,
+    )  # fmt: skip
+    try:
+        with owner.begin() as connection:
+            connection.execute(text(f"CREATE ROLE {name} LOGIN PASSWORD 'secret'"))
+        with pytest.raises(DatabaseDown, match="lacks rights"):
+            weak.read_now(names)
+        with (
+            pytest.raises(DatabaseRefused, match=r"lacks rights.*\(permission denied for table collections\)"),
+            refused(),
+        ):
+            weak.read_now(names)
+    finally:
+        weak.close()
+        with owner.begin() as connection:
+            connection.execute(text(f"DROP ROLE IF EXISTS {name}"))
+        owner.close()
+    nowhere = mine.set(database="nowhere").render_as_string(hide_password=False)
+    with pytest.raises(DatabaseRefused, match=r'refuses the connection: .*"nowhere" does not exist'):
+        upgrade(nowhere)
 
 
 def test_once_damage_is_met_nothing_more_is_read_or_written(sqlite_url: str) -> None:
