@@ -11,3 +11,7 @@ class NotFinite(Refused):
 
 class Unfit(Refused):
     """Flags that do not go with each other or with the pictures: other flags may."""
+
+
+class Outside(Refused):
+    """What no flags can help: a file that cannot be written, a picture that cannot be read."""

@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from models.errors import Refused
+from models.errors import Outside, Refused
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -24,7 +24,7 @@ def write_whole(path: Path, content: bytes) -> None:
         remedy = "give another place"
         if error.errno in FULL:
             remedy = f"make room for {len(content) / 1e6:.1f} MB and start again, a training with --resume"
-        raise Refused(f"{path} cannot be written: {error.strerror or error}; {remedy}") from error
+        raise Outside(f"{path} cannot be written: {error.strerror or error}; {remedy}") from error
 
 
 def check_places(*paths: Path | None) -> None:

@@ -13,7 +13,6 @@ import optuna
 import typer
 from optuna.samplers import RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +22,7 @@ from models.errors import NotFinite, Refused, Unfit
 from models.files import write_whole
 from models.runs import option, read_record
 from models.training.flags import FREE, Flags, check_flags, list_flags, take_flags
+from models.training.journal import Journal
 from models.training.plots import Section, start_figure, tabulate, to_svg, write_page
 from models.training.train import Stopped, train
 
@@ -142,7 +142,7 @@ def open_study(flags: Flags, axes: list[Axis], folder: Path, method: Method) -> 
     """The search in the folder, new or as it was left. Samplers are seeded by the trials that there are."""
     folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    storage = JournalStorage(JournalFileBackend(str(folder / "trials.log")))
+    storage = JournalStorage(Journal(folder / "trials.log"))
     study = optuna.create_study(storage=storage, study_name="tune", direction="maximize", load_if_exists=True)
     computed = {name: value for name, value in list_flags(flags).items() if name not in FREE}
     asked = {"flags": repr(computed), "axes": repr(axes), "method": method}
