@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import Refused
+from models.errors import Outside, Refused
 from service.errors import BadPicture
 from service.images.decode import WHOLE, PictureLimits, Size, decode_near
 
@@ -24,13 +24,13 @@ class Images(Protocol):
 
 def load(path: Path, least: Size = WHOLE) -> NDArray[np.uint8]:
     """The picture as uint8 RGB (h, w, 3), upright; where it is a much larger JPEG maybe smaller, but not than `least`.
-    Raises Refused, which names the file."""
+    Raises Outside, which names the file."""
     try:
         return decode_near(path.read_bytes(), LIMITS, least)[0]
     except BadPicture as error:
-        raise Refused(f"{path}: {error.detail}; or remove the file") from error
+        raise Outside(f"{path}: {error.detail}; or remove the file") from error
     except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror or error}") from error
+        raise Outside(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def is_picture(path: Path) -> bool:

@@ -122,9 +122,10 @@ def stream(
         yield from loader
         return
     except Refused as error:  # the loader puts the worker's traceback into the message
-        reason = str(error).strip().rpartition("Refused: ")[2]
+        kind = type(error)
+        reason = str(error).strip().rpartition(f"{kind.__name__}: ")[2]
         error.__traceback__ = None  # a cycle that keeps the worker processes alive, and later ones inherit it
-    raise Refused(reason)
+    raise kind(reason)
 
 
 def _leave_interrupts(worker: int) -> None:

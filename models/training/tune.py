@@ -18,15 +18,17 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-from models.errors import NotFinite, Refused, Unfit
+from models.errors import Outside, Refused, Unfit
 from models.files import write_whole
 from models.runs import option, read_record
-from models.training.flags import FREE, Flags, check_flags, list_flags, take_flags
+from models.training.flags import FREE, PEOPLE, Flags, check_flags, list_flags, take_flags
 from models.training.journal import Journal
+from models.training.material import gather, read_others
 from models.training.plots import Section, start_figure, tabulate, to_svg, write_page
 from models.training.train import Stopped, train
 
 FIXED = ("data", "pattern", "device", "threads", "drawers", "choose_by", "choose_on")  # flags that are not searched for
+READING = frozenset({"layout", "hold_out", "validate", "watched", "seed"})  # that say which pictures are read
 Method = Literal["grid", "random", "tpe"]
 Value = float | int | str | bool
 
@@ -114,12 +116,13 @@ def read_value(kind: type, text: str) -> Value:
 def tune(flags: Flags, axes: list[Axis], folder: Path, method: Method, trials: int) -> optuna.Study:
     """Search until there are so many finished trials, all of the grid for `grid`, and write the report.
 
-    What an earlier call left in the folder counts. A trial that was interrupted is trained on; one whose loss is not
-    finite, or whose flags do not go together, counts as failed. Raises Refused when the folder's search was another
-    one, and what no flag that is tried can help, such as a full disk, which ends the search until the same command is
-    given again.
+    What an earlier call left in the folder counts. A trial that was interrupted is trained on; one that its flags
+    cannot be trained with, or whose loss is not finite, counts as refused. Raises Refused when the folder's search was
+    another one, and what no flag that is tried can help, such as a full disk or a picture that cannot be read, which
+    ends the search until the same command is given again.
     """
     flags = check_flags(flags)
+    check_pictures(flags, axes)
     study = open_study(flags, axes, folder, method)
     finish_interrupted(study)
     if method == "grid":
@@ -136,6 +139,19 @@ def tune(flags: Flags, axes: list[Axis], folder: Path, method: Method, trials: i
     bar.close()
     write_search(study, folder, method)
     return study
+
+
+def check_pictures(flags: Flags, axes: list[Axis]) -> None:
+    """Raises Refused where pictures are of no use whatever is tried, before every trial is refused for them."""
+    if READING.intersection(axis.name for axis in axes):
+        return
+    try:
+        if flags.data == PEOPLE:
+            read_others(flags)
+        else:
+            gather(flags)
+    except Unfit:
+        return  # as flags that are tried may not be
 
 
 def open_study(flags: Flags, axes: list[Axis], folder: Path, method: Method) -> optuna.Study:
@@ -188,21 +204,14 @@ def run_trial(study: optuna.Study, trial: optuna.Trial, flags: Flags, folder: Pa
     if run.exists() and not resume:
         shutil.rmtree(run)  # it was interrupted before it saved anything
     try:
-        check_tried(flags)
         train(flags, run, resume)
-    except (NotFinite, Unfit) as refused:
-        trial.set_user_attr("refused", str(refused))
+    except (Outside, Stopped):
+        raise
+    except (Refused, ValueError, RuntimeError) as refused:  # PyTorch raises the latter two for what it cannot compute
+        trial.set_user_attr("refused", next(iter(str(refused).splitlines()), type(refused).__name__))
         study.tell(trial, state=TrialState.FAIL)
         return
     study.tell(trial, read_record(run).best["value"])
-
-
-def check_tried(flags: Flags) -> None:
-    """Raises Unfit for flags that no training can have. Those that are not tried were checked before the search."""
-    try:
-        check_flags(flags)
-    except Refused as refused:
-        raise Unfit(str(refused)) from refused
 
 
 def complete(study: optuna.Study) -> list[FrozenTrial]:

@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 from torch.utils.hooks import RemovableHandle
 from torch.utils.tensorboard import SummaryWriter
 
-from models.errors import Refused
+from models.errors import Outside
 from models.network import Extractor
 
 Image = NDArray[np.uint8]  # (h, w, 3)
@@ -171,7 +171,7 @@ def frame(image: Image, colour: tuple[int, int, int]) -> Image:
 
 @contextmanager
 def open_board(folder: Path, step: int) -> Iterator[SummaryWriter]:
-    """TensorBoard's file for a run; what a stopped run wrote after `step` is hidden. Raises Refused on a full disk.
+    """TensorBoard's file for a run; what a stopped run wrote after `step` is hidden. Raises Outside on a full disk.
 
     TensorBoard writes in a thread of its own: what fails there comes out at a later call, or when the file is closed.
     """
@@ -191,7 +191,7 @@ def open_board(folder: Path, step: int) -> Iterator[SummaryWriter]:
     except OSError as error:
         if failed and error is not failed[0]:
             raise
-        raise Refused(f"{place}: {error.strerror or error}; make room for it and go on with --resume") from error
+        raise Outside(f"{place}: {error.strerror or error}; make room for it and go on with --resume") from error
     finally:
         with suppress(OSError):
             board.close()

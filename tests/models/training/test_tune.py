@@ -1,17 +1,22 @@
 """The search: every method, going on with what was left, and what mattered."""
 
 import doctest
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
+import torch
 from optuna.trial import TrialState
 
 import models.training.tune
 from models.errors import Refused
+from models.network import Extractor
+from models.training.flags import Flags
+from models.training.material import choose
 from models.training.tune import Axis, Method, count_done, measure_importances, open_study, read_axis, tune
-from tests.models.tiny import TINY
+from tests.models.tiny import TINY, make_folder
 
 QUICK = replace(TINY, steps=1, note_every=1)
 
@@ -92,6 +97,45 @@ def test_only_a_loss_that_is_not_finite_is_a_trial_that_is_done_with(people: Pat
     (refused,) = (trial for trial in study.trials if "refused" in trial.user_attrs)
     assert refused.params["rate"] == 1e25
     assert count_done(study) == 2
+
+
+def test_a_trial_that_refuses_or_fails_is_done_with_and_the_others_are_made(people: Path, tmp_path: Path) -> None:
+    torch.save(Extractor(TINY.architecture()).state_dict(), tmp_path / "w.pt")
+    flags = replace(QUICK, data=str(people), weights=str(tmp_path / "w.pt"))
+    axes = [read_axis("backbone=osnet-x0.25,osnet-x0.5")]
+    study = tune(flags, axes, tmp_path / "search", "grid", 1)
+    (refused,) = (trial for trial in study.trials if "refused" in trial.user_attrs)
+    assert refused.params == {"backbone": "osnet-x0.5"}
+    assert "choose the backbone and width" in refused.user_attrs["refused"]
+    assert "trial-0001" in (tmp_path / "search" / "tune.html").read_text()
+    assert len(tune(flags, axes, tmp_path / "search", "grid", 1).trials) == 2
+
+
+@pytest.mark.parametrize("error", [ValueError("what PyTorch cannot\ncompute"), RuntimeError("what PyTorch cannot")])
+def test_what_pytorch_cannot_compute_is_a_trial_that_is_done_with(
+    error: Exception, people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(flags: Flags, folder: Path, resume: bool) -> None:
+        raise error
+
+    monkeypatch.setattr("models.training.tune.train", fail)
+    study = tune(replace(QUICK, data=str(people)), [read_axis("smoothing=0,0.1")], tmp_path, "grid", 1)
+    assert [trial.user_attrs["refused"] for trial in study.trials] == [str(error).splitlines()[0]] * 2
+
+
+def test_a_picture_that_cannot_be_read_ends_the_search_and_counts_no_trial(people: Path, tmp_path: Path) -> None:
+    mine = Path(shutil.copytree(people, tmp_path / "mine"))
+    others, axes = make_folder(tmp_path / "others", people=3, first=50), [read_axis("smoothing=0,0.1")]
+    flags = replace(QUICK, data=str(mine), validate=str(others), hold_out=0.0, people=8, watched=2, drawers=1)
+    unwatched = min(set(range(1, 9)) - set(choose(flags, list(range(1, 9)))))  # read by the training alone
+    for path in sorted(mine.iterdir())[unwatched - 1].iterdir():
+        path.write_bytes(b"no picture")
+    with pytest.raises(Refused, match=r"png.*or remove the file"):
+        tune(flags, axes, tmp_path / "search", "grid", 1)
+    shutil.rmtree(mine)
+    shutil.copytree(people, mine)
+    study = tune(flags, axes, tmp_path / "search", "grid", 1)
+    assert len(study.get_trials(states=(TrialState.COMPLETE,))) == 2
 
 
 def test_flags_that_do_not_go_together_are_a_trial_that_is_done_with(people: Path, tmp_path: Path) -> None:
