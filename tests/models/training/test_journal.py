@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import Outside, Refused
+from models.training.axes import read_axis
 from models.training.journal import Journal
-from models.training.tune import open_study, read_axis
+from models.training.tune import open_study
 from tests.models.test_runs import files_of_at_most
 from tests.models.tiny import TINY
 

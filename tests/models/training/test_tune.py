@@ -10,19 +10,20 @@ import pytest
 import torch
 from optuna.trial import TrialState
 
-import models.training.tune
+import models.training.axes
 from models.errors import Refused
 from models.network import Extractor
+from models.training.axes import Axis, read_axis
 from models.training.flags import Flags
 from models.training.material import choose
-from models.training.tune import Axis, Method, count_done, measure_importances, open_study, read_axis, tune
+from models.training.tune import Method, count_done, measure_importances, open_study, tune
 from tests.models.tiny import TINY, make_folder
 
 QUICK = replace(TINY, steps=1, note_every=1)
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
-    assert doctest.testmod(models.training.tune).failed == 0
+    assert doctest.testmod(models.training.axes).failed == 0
 
 
 def test_a_space_is_read_from_the_command_line() -> None:
