@@ -14,7 +14,7 @@ from models.errors import Refused
 from models.evaluation.distances import cosine_blocks
 from models.evaluation.evaluate import Describe
 from models.evaluation.exam import Exam
-from models.evaluation.metrics import Rankings, Scores, join, rank, summarise
+from models.evaluation.metrics import JUNK, Rankings, Scores, join, rank, summarise
 from models.evaluation.open_set import LEAST, just_above, round_up, set_threshold
 from service.embedding.manifest import Acceptance, Thresholds
 
@@ -61,16 +61,40 @@ def rank_all(exam: Exam, vectors: Vectors) -> Rankings:
     return join(parts)
 
 
-def accept(exam: Exam, scores: Scores, baseline: Scores, at_least: float) -> Acceptance:
-    """The figures as a manifest has them. Raises Refused below the mAP asked for or that of the baseline."""
+def is_above_chance(gains: NDArray[np.float64]) -> bool:
+    """Whether the mean of gains (queries,) is above 0 by more than twice its standard error."""
+    return bool(gains.mean() > 2 * gains.std() / np.sqrt(len(gains)))
+
+
+def guess(exam: Exam) -> NDArray[np.float64]:
+    """The average precision (queries,) that a ranking drawn at random has in the mean (Bestgen, ACL 2015); NaN where
+    there is nobody to find."""
+    labels, found = exam.labels, []
+    for identity, camera in zip(labels.query_ids, labels.query_cameras, strict=True):
+        same, near = labels.ids == identity, labels.cameras == camera
+        right, count = int((same & ~near).sum()), int((~(same & near) & (labels.ids != JUNK)).sum())
+        harmonic = float((1 / np.arange(1, count + 1)).sum())
+        share = (right - 1) / max(1, count - 1)
+        found.append((share * (count - harmonic) + harmonic) / count if right else np.nan)
+    return np.array(found, np.float64)
+
+
+def accept(exam: Exam, mine: Rankings, colours: Rankings, at_least: float) -> Acceptance:
+    """The figures as a manifest has them, of a network's rankings beside those of a histogram of colours.
+
+    Raises Refused below the mAP asked for, and where it is not above that of the histogram and of chance by more than
+    two standard errors.
+    """
+    scores, counted = summarise(mine, len(exam.gallery)), mine.counted
     found = f"mAP {scores.mean_ap:.3f}, rank-1 {scores.rank(1):.3f} on {exam.name} ({scores.queries} queries)"
     if scores.mean_ap < at_least:
         raise Refused(f"{found}; mAP {at_least:.3f} is asked for with --at-least")
-    if scores.mean_ap <= baseline.mean_ap:
-        raise Refused(
-            f"{found}; a histogram of colours has mAP {baseline.mean_ap:.3f}, so this network is of no use here: "
-            "check the settings, or that the file is trained at all"
-        )
+    for what, theirs in (("a histogram of colours", colours.ap), ("a ranking at random", guess(exam))):
+        if not is_above_chance(mine.ap[counted] - theirs[counted]):
+            raise Refused(
+                f"{found}; {what} has mAP {theirs[counted].mean():.3f}, which is no less but by chance, so this "
+                "network is of no use here: check the settings, or that the file is trained at all, or give more people"
+            )
     return accepted(exam, scores)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from models.evaluation.exam import read_exam
 from models.evaluation.histogram import describe_colours
-from models.exporting.acceptance import accept, check_enough, embed, examine, measure_thresholds
+from models.exporting.acceptance import accept, check_enough, embed, measure_thresholds, rank_all
 from models.exporting.folder import NAME, check_free, write_folder
 from models.exporting.origin import describe_file, to_entries
 from models.exporting.probe import (
@@ -88,8 +88,8 @@ def bring(
     graph = wrap(foreign, trial.feeding, pixels, alone=bool(reason))
     sha256 = sha256_of(file)
     vectors = embed_all(graph, exam, f"judging {name}")
-    baseline = examine(exam, embed(describe_colours, exam, "judging a histogram"))
-    acceptance = accept(exam, examine(exam, vectors), baseline, at_least)
+    colours = rank_all(exam, embed(describe_colours, exam, "judging a histogram"))
+    acceptance = accept(exam, rank_all(exam, vectors), colours, at_least)
     graph = with_metadata(graph, describe_origin(describe_file(name, pixels, acceptance), sha256, source_url, trial))
     thresholds = measure_thresholds(exam, vectors)
     manifest = write_folder(
@@ -103,7 +103,7 @@ def bring(
     figures = f"mAP {acceptance.mean_ap:.3f}, rank-1 {acceptance.rank_1:.3f}"
     console.print(
         f"{out}: {manifest.version}, {manifest.output.dim}-d, {figures} on {exam.name} ({acceptance.queries} queries; "
-        f"a histogram has mAP {baseline.mean_ap:.3f})\nthresholds: {thresholds.made_from}\n"
+        f"a histogram has mAP {colours.ap[colours.counted].mean():.3f})\nthresholds: {thresholds.made_from}\n"
         f"REAPPEAR_MODEL_DIR={out} puts it into service",
         markup=False, highlight=False,
     )  # fmt: skip

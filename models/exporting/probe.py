@@ -15,12 +15,13 @@ from tqdm import tqdm
 from models.errors import Refused
 from models.evaluation.exam import Exam
 from models.evaluation.graphs import open_graph
-from models.exporting.acceptance import embed, examine, precisions
+from models.exporting.acceptance import embed, examine, is_above_chance, precisions
 from models.exporting.running import AGREEMENT, describe_by_graph, least_cosine, prepare, run
 from models.exporting.surgery import DEVIATION, MEAN, Colour, Feeding, Foreign, Layout, Range, Triple, fixed_size, wrap
 
 PICTURES = 240  # that each way of feeding is tried on
 MARGIN = 0.02  # mAP by which another way must be better to be taken for the right one
+LEAST_DIM = 16  # of vectors: fewer numbers are an output of another kind, or tell few people apart
 CONSTANT = 1e-5  # largest difference between unit vectors of different pictures that is no difference
 NEIGHBOURS = 7  # pictures in the batch that shows whether they matter
 ARITHMETIC = ("Add", "BatchNormalization", "Div", "InstanceNormalization", "LayerNormalization", "Mul", "Sub")
@@ -68,8 +69,8 @@ class Trial:
 
 
 def find_layout(foreign: Foreign, told: Layout | None) -> Layout:
-    """NCHW or NHWC, by where the 3 channels stand. Raises Refused when they stand nowhere, or not where they were told
-    to."""
+    """NCHW or NHWC, by where the 3 channels stand. Raises Refused when they stand nowhere, not where they were told to,
+    or, not told, maybe here and maybe there."""
     possible: list[Layout] = []
     if foreign.shape[1] in (3, None):
         possible.append("nchw")
@@ -81,6 +82,8 @@ def find_layout(foreign: Foreign, told: Layout | None) -> Layout:
     if told is not None and told not in possible:
         raise Refused(f"the network takes {shape}, which is not {told}; leave --layout out, or say {possible[0]}")
     exact = [one for one in possible if foreign.shape[1 if one == "nchw" else 3] == 3]
+    if told is None and len(exact or possible) > 1:
+        raise Refused(f"the network takes {shape}, which may be nchw or nhwc; say which with --layout")
     return told or (exact or possible)[0]
 
 
@@ -148,7 +151,8 @@ def try_ways(
 def try_one(graph: bytes, feeding: Feeding, images: NDArray[np.uint8], exam: Exam) -> Trial:
     """One way of feeding on an exam's images (n, height, width, 3)."""
     vectors = run(open_graph(graph), images)
-    if fault := find_fault(vectors):
+    short = f"a vector of {vectors.shape[1]} numbers, {LEAST_DIM} are needed" if vectors.shape[1] < LEAST_DIM else ""
+    if fault := short or find_fault(vectors):
         return Trial(feeding, fault)
     scores = examine(exam, vectors)
     ids = exam.identities
@@ -200,8 +204,7 @@ def as_good(trials: Sequence[Trial]) -> list[Trial]:
 def is_better(some: Trial, other: Trial) -> bool:
     """Whether one way is better than another by more than chance."""
     gains = np.array(some.precisions) - np.array(other.precisions)
-    error = float(gains.std() / np.sqrt(max(1, len(gains))))
-    return bool(gains.mean() > MARGIN and gains.mean() > 2 * error)
+    return bool(gains.mean() > MARGIN and is_above_chance(gains))
 
 
 def name_mistake(wrong: Feeding, right: Feeding) -> str:
@@ -227,7 +230,10 @@ def must_run_alone(foreign: Foreign, found: Sequence[Feeding], size: tuple[int, 
         if find_fault(expected):
             continue
         try:
-            together = run(open_graph(wrap(foreign, feeding, size, alone=False)), images, batch=len(images))
+            session = open_graph(wrap(foreign, feeding, size, alone=False))
+            together = run(session, images, batch=len(images))
+            if run(session, images[:1], batch=1).shape != expected[:1].shape:
+                return "its vector of a picture alone has lost the batch"
         except Refused as error:
             return f"its batch is fixed inside ({error})"
         if len(together) != len(expected):

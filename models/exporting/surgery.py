@@ -190,13 +190,13 @@ def _scan(
     batch = foreign.shape[0] or 1
     one = [3, *size] if layout == "nchw" else [*size, 3]
     weights |= {"one": np.array([1, *one], np.int64), "copies": np.array([batch, *one], np.int64)}
-    weights |= {"first": np.array(0, np.int64)}
+    weights |= {"first": np.array(0, np.int64), "rows": np.array([batch, -1], np.int64)}
     body = helper.make_graph(
         [
             helper.make_node("Reshape", ["picture", "one"], ["single"]),
             helper.make_node("Expand", ["single", "copies"], [foreign.put]),
             *graph.node,
-            helper.make_node("Flatten", [foreign.got], ["row"], axis=1),
+            helper.make_node("Reshape", [foreign.got, "rows"], ["row"]),  # a batch of 1 may be squeezed out
             helper.make_node("Gather", ["row", "first"], ["vector"], axis=0),
         ],
         "alone",

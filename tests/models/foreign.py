@@ -24,7 +24,8 @@ class Made:
     inside: str = ""  # "0-1" or "0-255": mean and deviation are in the graph, for pixels of this range
     batch: int | str = "N"
     baked: str = ""  # "reshape" or "squeeze": where the batch of 1 is fixed inside
-    output: str = "4d"  # "4d", "2d", "unit", "two"
+    output: str = "4d"  # "4d", "2d", "unit", "two", "squeezed": (DIM,) for a batch of 1
+    dim: int = DIM
     wrong: str = ""  # "constant", "neighbours", "nan"
     element: int = TensorProto.FLOAT
     opset: int = 17
@@ -82,7 +83,7 @@ def build(made: Made) -> onnx.ModelProto:
     name = graph.add("AveragePool", name, kernel_shape=[HEIGHT // STRIPES, WIDTH], strides=[HEIGHT // STRIPES, WIDTH])
     if made.baked == "reshape":
         name = graph.add("Reshape", name, np.array([1, -1, STRIPES, 1]))
-    head = np.random.default_rng(0).normal(size=(DIM, 4, STRIPES, 1)).astype(kind)
+    head = np.random.default_rng(0).normal(size=(made.dim, 4, STRIPES, 1)).astype(kind)
     name = graph.add("Conv", name, head)
     name = spoil(graph, name, made.wrong)
     outputs = finish(graph, name, made)
@@ -94,7 +95,7 @@ def build(made: Made) -> onnx.ModelProto:
             "net",
             [helper.make_tensor_value_info("input", made.element, given)],
             [
-                helper.make_tensor_value_info(one, element, [None] * (4 if made.output == "4d" else 2))
+                helper.make_tensor_value_info(one, element, [None] * {"4d": 4, "squeezed": 1}.get(made.output, 2))
                 for one in outputs
             ],
             [numpy_helper.from_array(value, name) for name, value in graph.weights.items()],
@@ -120,6 +121,8 @@ def finish(graph: Graph, name: str, made: Made) -> list[str]:
     """The outputs as they were exported."""
     if made.output == "4d":
         return [name]
+    if made.output == "squeezed":
+        return [graph.add("Squeeze", name)]
     flat = graph.add("Flatten", name, axis=1)
     if made.output == "unit":
         return [graph.add("LpNormalization", flat, axis=1, p=2)]

@@ -1,6 +1,7 @@
 """Figures on a given set are those of the protocol, and thresholds say what they rest on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,16 @@ from models.errors import Refused
 from models.evaluation.distances import cosine_blocks
 from models.evaluation.exam import Exam, exam_of, read_exam
 from models.evaluation.histogram import describe_colours
+from models.evaluation.metrics import rank
 from models.exporting.acceptance import (
     accept,
     check_enough,
     embed,
     examine,
+    guess,
     measure_thresholds,
     precisions,
+    rank_all,
     threshold,
 )
 from models.people.crowd import Picture
@@ -54,21 +58,40 @@ def test_the_figures_are_those_of_the_evaluation(people: Path) -> None:
 def test_real_vehicles_are_judged_as_in_the_evaluation(vehicles: Path) -> None:
     model = OnnxModel(FOLDER, provider="cpu", threads=1)
     exam = read_exam(str(vehicles))
-    scores = examine(exam, embed(describe_by(model), exam, "default"))
-    baseline = examine(exam, embed(describe_colours, exam, "histogram"))
-    assert scores.queries == 120
-    assert accept(exam, scores, baseline, at_least=0.1).mean_ap == pytest.approx(scores.mean_ap, abs=1e-4)
+    mine = rank_all(exam, embed(describe_by(model), exam, "default"))
+    colours = rank_all(exam, embed(describe_colours, exam, "histogram"))
+    assert mine.counted.sum() == 120
+    assert accept(exam, mine, colours, at_least=0.1).mean_ap == pytest.approx(mine.ap.mean(), abs=1e-4)
 
 
 def test_too_low_a_figure_is_refused_and_so_is_one_that_colours_alone_reach(people: Path) -> None:
     exam = read_exam(str(people))
-    colours = examine(exam, embed(describe_colours, exam, "histogram"))
+    colours = rank_all(exam, embed(describe_colours, exam, "histogram"))
     noise = np.random.default_rng(0).normal(size=(len(exam.images), 8)).astype(np.float32)
-    poor = examine(exam, noise / np.linalg.norm(noise, axis=1, keepdims=True))
+    poor = rank_all(exam, noise / np.linalg.norm(noise, axis=1, keepdims=True))
     with pytest.raises(Refused, match=r"mAP 0\.900 is asked for"):
         accept(exam, poor, colours, at_least=0.9)
-    with pytest.raises(Refused, match=f"histogram of colours has mAP {colours.mean_ap:.3f}"):
+    with pytest.raises(Refused, match=f"histogram of colours has mAP {colours.ap.mean():.3f}"):
         accept(exam, poor, colours, at_least=0.0)
+    with pytest.raises(Refused, match=r"a ranking at random has mAP 0\.0"):
+        accept(exam, poor, replace(colours, ap=0 * colours.ap), at_least=0.0)
+
+
+def test_a_network_that_is_better_by_chance_alone_is_refused(people: Path) -> None:
+    exam = read_exam(str(people))
+    colours = rank_all(exam, embed(describe_colours, exam, "histogram"))
+    luck = np.where(np.arange(len(colours.ap)) == 0, 1.0, colours.ap)
+    assert luck.mean() > colours.ap.mean()
+    with pytest.raises(Refused, match=f"histogram of colours has mAP {colours.ap.mean():.3f}"):
+        accept(exam, replace(colours, ap=luck), colours, at_least=0.0)
+
+
+def test_the_average_precision_of_chance_is_what_random_rankings_have_in_the_mean() -> None:
+    query = samples((1, 1), (2, 2), (3, 1))
+    gallery = samples((1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (0, 1), (0, 2), (3, 1))
+    exam, rng = make("few", query, gallery), np.random.default_rng(0)
+    drawn = [rank(rng.random((3, 8)), *exam.labels.of(slice(0, 3))).ap for _ in range(4000)]
+    assert guess(exam) == pytest.approx(np.mean(drawn, axis=0), abs=0.02, nan_ok=True)
 
 
 def test_a_part_has_whole_people_of_two_cameras_and_no_junk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,8 @@ def bring(*arguments: object) -> "tuple[int, str, BaseException | None]":
         (Made(batch=1, baked="squeeze"), ("--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225")),
         (Made(batch=1, baked="reshape", element=TensorProto.FLOAT16), ()),
         (Made(wrong="neighbours", size=(None, None)), ("--size", f"{HEIGHT}x{WIDTH}")),
+        (Made(output="squeezed"), ("--colour", "rgb")),
+        (Made(output="squeezed", batch=1), ("--colour", "rgb")),
     ],
     ids=str,
 )

@@ -99,7 +99,12 @@ def test_settings_that_are_right_are_taken_and_unusual_ones_are_possible(make, e
 
 
 @pytest.mark.parametrize(
-    ("made", "word"), [(Made(wrong="constant"), "the same vector"), (Made(wrong="nan"), "not finite")]
+    ("made", "word"),
+    [
+        (Made(wrong="constant"), "the same vector"),
+        (Made(wrong="nan"), "not finite"),
+        (Made(dim=15), "a vector of 15 numbers, 16 are needed"),
+    ],
 )
 def test_a_network_that_tells_nothing_apart_is_refused_however_it_is_fed(made: Made, word: str, make, exam) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Refused, match=rf"{word}, however the pictures are fed"):
@@ -124,6 +129,7 @@ def test_vectors_that_are_of_no_use_are_told_by_their_fault() -> None:
         (Made(baked="squeeze"), "fixed inside"),
         (Made(baked="reshape"), "fixed inside"),
         (Made(wrong="neighbours"), "depend on the other pictures"),
+        (Made(output="squeezed"), "lost the batch"),
         (Made(wrong="nan"), ""),
     ],
     ids=str,
@@ -145,6 +151,10 @@ def test_the_layout_is_where_the_colours_stand(make) -> None:  # type: ignore[no
     assert find_layout(nhwc, None) == "nhwc"
     with pytest.raises(Refused, match="which is not nchw; leave --layout out, or say nhwc"):
         find_layout(nhwc, "nchw")
+    free = Foreign(nhwc.model, nhwc.put, nhwc.got, nhwc.element, (None,) * 4)
+    with pytest.raises(Refused, match="any × any × any × any, which may be nchw or nhwc; say which with --layout"):
+        find_layout(free, None)
+    assert find_layout(free, "nhwc") == "nhwc"
     grey = Foreign(nhwc.model, nhwc.put, nhwc.got, nhwc.element, (None, 1, HEIGHT, WIDTH))
     with pytest.raises(Refused, match="any × 1 × 48 × 24; 3 colours are needed"):
         find_layout(grey, None)
