@@ -18,6 +18,7 @@ from models.data.sample import PictureSet
 from models.errors import Refused
 from models.evaluation.evaluate import IDENTITIES
 from models.evaluation.exam import PEOPLE, Exam, read_exam
+from models.evaluation.exported import is_exported
 from models.files import write_whole
 from models.runs import read_record
 from service.embedding.manifest import read_manifest
@@ -210,6 +211,10 @@ def warn_of_export(model: Path, data: str) -> None:
 
 def check_strange(run: Path, judged: Sequence[Path], data: str, remedy: str) -> None:
     """Raises Refused where a run, or the one it was fine-tuned from, was trained on pictures of `data` to judge by."""
+    if is_exported(run):
+        if judged:
+            warn_of_export(run, data)
+        return
     known = read_trained(run)
     if known is None and judged and read_record(run).flags.get("data", DRAWN) != DRAWN:
         print(f"{run} did not note what it was trained on: see to it that {data} holds none of that", file=sys.stderr)

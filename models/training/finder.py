@@ -18,9 +18,9 @@ from rich.console import Console
 from scipy.signal import savgol_filter
 from tqdm import tqdm
 
-from models.errors import Refused
+from models.errors import NotFinite, Refused
 from models.files import write_whole
-from models.training.flags import Flags, check_flags, take_flags
+from models.training.flags import Flags, check_flags, follow_start, list_told, take_flags
 from models.training.learner import Learner, make_learner
 from models.training.material import gather, load_batches
 from models.training.plots import start_figure, to_png
@@ -68,7 +68,7 @@ def try_rate(learner: Learner, step: int, batches: list[Any], rate: float) -> fl
     """The loss of one step; infinity where it is not finite."""
     try:
         return learner.learn(step, batches, rate=rate).total
-    except Refused:
+    except NotFinite:
         return math.inf
 
 
@@ -115,6 +115,7 @@ def write_rate(flags: Flags, folder: Path, tries: int = 100) -> Found:
 
 @take_flags
 def find_command(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(help="a folder of pictures, a CSV file, or `people` for synthetic people")],
     out: Annotated[Path, typer.Option(help="folder for rate.json and rate.png")],
     tries: Annotated[int, typer.Option(help="learning rates to try, from 1e-6 to 1", min=10)] = 100,
@@ -124,4 +125,5 @@ def find_command(
 
     [bold]Example:[/] python -m models find-rate pictures --out runs/mine
     """
-    write_rate(Flags(data=data, **given), out, tries)
+    flags = Flags(data=data, **given)
+    write_rate(follow_start(flags, list_told(context, given)) if flags.start else flags, out, tries)

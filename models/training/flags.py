@@ -12,8 +12,9 @@ import torch
 import typer
 
 from models.errors import Refused
+from models.evaluation.exported import read_start
 from models.network import Architecture
-from models.runs import option, read_record
+from models.runs import option
 from models.training.losses import NAMES, Weights
 from models.training.schedules import SCHEDULES
 
@@ -105,7 +106,7 @@ class Flags:
     width: int = flag(64, "of the input, pixels")
     last_stride: int = flag(1, "of ResNet-50 and MobileNetV2: 1 or 2")
     weights: str = flag("", "a file of initial weights, used where names and shapes match")
-    start: str = flag("", "a run to fine-tune: its architecture and best weights")
+    start: str = flag("", "a run or an exported folder to fine-tune: its architecture and best weights")
     early_factor: float = flag(1.0, "learning rate of the earliest layer as a share of the last one's")
     # batches
     people: int = flag(32, "in a batch (P)")
@@ -175,9 +176,29 @@ def check_flags(flags: Flags) -> Flags:
     read_milestones(flags.milestones)
     flags.objective()
     if flags.start:
-        flags = replace(flags, **read_record(Path(flags.start)).architecture)
+        flags = follow_start(flags)
     flags.architecture()
     return flags
+
+
+def follow_start(flags: Flags, told: set[str] | None = None) -> Flags:
+    """The flags with the architecture of --from. Raises Refused for one that was `told` and is another there; where it
+    is not known what was told, for one that is not the usual one."""
+    usual = Flags()
+    start: dict[str, Any] = read_start(Path(flags.start)).to_json()
+    for name, value in start.items():
+        given = getattr(flags, name)
+        if given != value and (name in told if told is not None else given != getattr(usual, name)):
+            raise Refused(
+                f"{option(name)} {given}: the network of --from {flags.start} has {value}; leave {option(name)} out, "
+                "or train another network without --from"
+            )
+    return replace(flags, **start)
+
+
+def list_told(context: typer.Context, given: dict[str, Any]) -> set[str]:
+    """The names of options that the command line has, and not only their defaults."""
+    return {name for name in given if str(context.get_parameter_source(name)).rpartition(".")[2] != "DEFAULT"}
 
 
 def read_losses(text: str) -> dict[str, float]:

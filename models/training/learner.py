@@ -12,8 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from models.data.erasing import RandomErasing
 from models.errors import NotFinite, Refused
+from models.evaluation.exported import load_start
 from models.network import Embedded, Extractor
-from models.runs import load_run
 from models.training.flags import Flags, read_milestones, size_at
 from models.training.losses import Objective
 from models.training.parameters import freeze, parameter_groups
@@ -146,7 +146,7 @@ class Learner:
 
 def make_learner(flags: Flags, identities: int) -> Learner:
     """The network, new or as --from and --weights say, and its losses for so many identities."""
-    network = load_run(Path(flags.start)) if flags.start else Extractor(flags.architecture())
+    network = load_start(Path(flags.start)) if flags.start else Extractor(flags.architecture())
     if flags.weights:
         load_weights(network, Path(flags.weights))
     if flags.erase:

@@ -41,7 +41,17 @@ from models.runs import (
 )
 from models.training.checks import check, print_checks
 from models.training.finder import write_rate
-from models.training.flags import FREE, PEOPLE, Flags, check_flags, list_flags, merge_flags, take_flags
+from models.training.flags import (
+    FREE,
+    PEOPLE,
+    Flags,
+    check_flags,
+    follow_start,
+    list_flags,
+    list_told,
+    merge_flags,
+    take_flags,
+)
 from models.training.learner import Batch, Learner, Loss, make_learner
 from models.training.material import Material, gather, judge_set, load_batches
 from models.training.report import write_report
@@ -230,14 +240,15 @@ def train_command(
 
     [bold]Example:[/] python -m models train pictures --out runs/mine --steps 2000
     """
-    flags = Flags(data=data, **given)
+    flags, told = Flags(data=data, **given), list_told(context, given)
+    if flags.start and not resume:
+        flags = follow_start(flags, told)
     if check_first:
         raise typer.Exit(0 if print_checks(check(flags)) else 1)
     if find_first:
         write_rate(flags, out)
         return
     if resume and (out / "last.pt").exists():
-        told = {name for name in given if str(context.get_parameter_source(name)).rpartition(".")[2] != "DEFAULT"}
         flags = merge_flags(data, given, told, read_checkpoint(out).record["flags"])
     try:
         train(flags, out, resume, until or None)

@@ -4,7 +4,7 @@ A search is a folder: trials.log (Optuna's journal), a run for each trial, tune.
 """
 
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,9 +20,10 @@ from tqdm import tqdm
 
 from models.errors import Outside, Refused, Unfit
 from models.files import write_whole
+from models.network import Architecture
 from models.runs import option, read_record
 from models.training.axes import Axis, read_axis
-from models.training.flags import FREE, PEOPLE, Flags, check_flags, list_flags, take_flags
+from models.training.flags import FREE, PEOPLE, Flags, check_flags, follow_start, list_flags, list_told, take_flags
 from models.training.journal import Journal
 from models.training.material import gather, read_others
 from models.training.plots import Section, start_figure, tabulate, to_svg, write_page
@@ -41,6 +42,11 @@ def tune(flags: Flags, axes: list[Axis], folder: Path, method: Method, trials: i
     ends the search until the same command is given again.
     """
     flags = check_flags(flags)
+    bound = [axis.name for axis in axes if axis.name in {one.name for one in fields(Architecture)}]
+    if flags.start and bound:
+        raise Refused(
+            f"--try {option(bound[0])}: is the architecture's, which --from {flags.start} says; leave out one"
+        )
     check_pictures(flags, axes)
     study = open_study(flags, axes, folder, method)
     finish_interrupted(study)
@@ -209,6 +215,7 @@ def plot_values(done: list[FrozenTrial], names: list[str]) -> str:
 
 @take_flags
 def tune_command(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(help="a folder of pictures, a CSV file, or `people` for synthetic people")],
     out: Annotated[Path, typer.Option(help="folder of the search; one that is there is gone on with")],
     tries: Annotated[
@@ -222,8 +229,11 @@ def tune_command(
 
     [bold]Example:[/] python -m models tune pictures --out runs/search --try rate=1e-4..1e-2:log --try dim=128,512
     """
+    flags = Flags(data=data, **given)
+    if flags.start:
+        flags = follow_start(flags, list_told(context, given))
     try:
-        study = tune(Flags(data=data, **given), [read_axis(text) for text in tries], out, method, trials)
+        study = tune(flags, [read_axis(text) for text in tries], out, method, trials)
     except Stopped as stopped:
         Console(stderr=True, soft_wrap=True).print("stopped; the same command goes on with the search", highlight=False)
         raise typer.Exit(130) from stopped

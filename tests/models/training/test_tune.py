@@ -93,6 +93,11 @@ def test_a_search_ends_on_what_no_flag_can_help_and_goes_on_when_it_is_helped(pe
     assert not [trial for trial in study.trials if "refused" in trial.user_attrs]
 
 
+def test_the_architecture_of_a_run_to_start_from_is_not_searched_for(run: Path, people: Path, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"--try --dim: is the architecture's, which --from .* says"):
+        tune(replace(QUICK, data=str(people), start=str(run)), [read_axis("dim=32,64")], tmp_path, "grid", 1)
+
+
 def test_only_a_loss_that_is_not_finite_is_a_trial_that_is_done_with(people: Path, tmp_path: Path) -> None:
     study = tune(replace(QUICK, data=str(people)), [read_axis("rate=1e-3,1e25")], tmp_path, "grid", 1)
     (refused,) = (trial for trial in study.trials if "refused" in trial.user_attrs)
