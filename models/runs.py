@@ -38,6 +38,8 @@ class Record:
     commit: str
     environment: dict[str, Any]
     data: str = ""  # where the pictures lay, absolute; empty for people drawn on the fly
+    loaded: str = ""  # what became of the file of initial weights, in words
+    across: bool = True  # whether somebody to learn from was seen by two cameras
     losses: list[LossNote] = field(default_factory=list)
     scores: list[ScoreNote] = field(default_factory=list)
     ratios: list[LayerNote] = field(default_factory=list)  # size of an update over size of the weights

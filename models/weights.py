@@ -6,7 +6,7 @@ A checkpoint is read without running anything in it. Names are translated to our
 import pickle
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from torch import Tensor
 
 from models.backbones.mobilenet import MobileNetV2
 from models.backbones.osnet import OSNet
-from models.errors import Refused
+from models.errors import Outside, Refused
 from models.network import Extractor
 
 WRAPPERS = ("state_dict", "model", "network", "model_state_dict")  # under which checkpoints keep their weights
 PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")  # of networks trained on several devices, or compiled
+LEAST_LOADED = 0.5  # share of the backbone's weights, below which a checkpoint is of another network
+SHOWN = 3  # names that are told of each kind
+TORCHREID_MOBILENET = "conv2.0.dwconv2.conv.weight"  # has a 1×1 layer in its first block, which the paper has not
 SCALAR: Any = np.float64(0).__reduce__()[0]  # what pickles a number of NumPy
 NUMPY_SCALARS: list[Any] = [  # a score beside the weights, as torchreid writes it: numbers, not code
     SCALAR,
@@ -68,12 +71,31 @@ class Loaded:
     reshaped: tuple[str, ...]  # in the checkpoint's head with another shape, and left as they were
     unused: tuple[str, ...]  # the checkpoint's, and nothing of ours
 
+    def in_words(self) -> str:
+        """One line, with the first names of each kind."""
+        loaded, left = count_weights(self.matched), (*self.missing, *self.reshaped)
+        return (
+            f"{loaded} of {loaded + len(left)} weights loaded; left as drawn: {shorten(left)}; "
+            f"unused: {shorten(self.unused)}"
+        )
+
+
+def count_weights(names: Iterable[str]) -> int:
+    """Weights and statistics, without the counters that batch normalisation has beside them."""
+    return sum(not name.endswith("num_batches_tracked") for name in names)
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more if names else "none"
+
 
 def load_weights(network: Extractor, path: Path) -> Loaded:
     """Put a checkpoint's weights into the network where names match.
 
     Raises Refused, and changes nothing, when the file cannot be read without running code, is no state dict, matches
-    nothing, has a weight that is not finite, or has a backbone of another shape or kind.
+    nothing or less than half of the backbone, has a weight that is not finite, or a backbone of another shape or kind.
     """
     ours = network.state_dict()
     theirs, unused = translate(read_state(path), network)
@@ -91,6 +113,11 @@ def load_weights(network: Extractor, path: Path) -> Loaded:
 def refuse_misfits(network: Extractor, theirs: dict[str, Tensor], loaded: Loaded) -> None:
     """Raise Refused when weights under our names, loaded so, would make a network that nobody trained."""
     backbone, ours = network.architecture.backbone, network.state_dict()
+    if TORCHREID_MOBILENET in loaded.unused and isinstance(network.backbone, MobileNetV2):
+        raise Refused(
+            "torchreid's MobileNetV2 has a layer more in its first block than the paper's and cannot be loaded;"
+            " give torchvision's, or an OSNet of torchreid's"
+        )
     if not any(theirs[name].numel() > 1 for name in loaded.matched):
         raise Refused(
             f"none of its {len(theirs) + len(loaded.unused)} weights fits {backbone}"
@@ -102,6 +129,13 @@ def refuse_misfits(network: Extractor, theirs: dict[str, Tensor], loaded: Loaded
                 f"{name} has the shape {tuple(theirs[name].shape)} where {backbone} has {tuple(ours[name].shape)};"
                 " choose the backbone and width it was trained as"
             )
+    mine = count_weights(name for name in ours if name.startswith("backbone."))
+    found = count_weights(name for name in loaded.matched if name.startswith("backbone."))
+    if found < LEAST_LOADED * mine:
+        raise Refused(
+            f"holds {found} of the {mine} weights of the backbone {backbone}, at least {LEAST_LOADED:.0%} are needed"
+            f" (not {shorten(loaded.missing)}); choose the backbone it was trained as"
+        )
     for name in (*loaded.missing, *(rename(name, network) for name in loaded.unused)):
         # instance normalisation has no statistics, batch normalisation has: one weight under both is another network
         if name.endswith(".running_mean") and name.replace("running_mean", "weight") in loaded.matched:
@@ -120,7 +154,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         with torch.serialization.safe_globals(NUMPY_SCALARS):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise Refused(f"{path}: there is no such checkpoint") from None
+        raise Outside(f"{path}: there is no such checkpoint") from None
     except pickle.UnpicklingError as error:
         raise Refused(
             f"{path}: not read, because it is no PyTorch checkpoint or holds more than weights ({first_line(error)});"

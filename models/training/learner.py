@@ -37,8 +37,9 @@ class Loss:
 class Learner:
     """Takes steps. Its state can be saved and loaded, after which every step is what it would have been."""
 
-    def __init__(self, flags: Flags, network: Extractor, objective: Objective) -> None:
+    def __init__(self, flags: Flags, network: Extractor, objective: Objective, loaded: str = "") -> None:
         self.flags, self.device = flags, torch.device(flags.device)
+        self.loaded = loaded  # what became of the file of initial weights, in words
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in PyTorch's types
         self.network, self.objective = network.to(self.device), objective.to(self.device)
         groups = parameter_groups(network, objective, 1.0, flags.decay, flags.early_factor)
@@ -147,11 +148,10 @@ class Learner:
 def make_learner(flags: Flags, identities: int) -> Learner:
     """The network, new or as --from and --weights say, and its losses for so many identities."""
     network = load_start(Path(flags.start)) if flags.start else Extractor(flags.architecture())
-    if flags.weights:
-        load_weights(network, Path(flags.weights))
+    loaded = load_weights(network, Path(flags.weights)).in_words() if flags.weights else ""
     if flags.erase:
         network.erase = RandomErasing(flags.erase)
-    return Learner(flags, network, Objective(flags.objective(), identities, network.architecture.dim))
+    return Learner(flags, network, Objective(flags.objective(), identities, network.architecture.dim), loaded)
 
 
 def averaging(decay: float) -> Any:

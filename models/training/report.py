@@ -99,6 +99,7 @@ def facts(record: Record) -> list[tuple[str, object]]:
         ("network", network),
         ("parameters", f"{record.parameters:,}"),
         ("identities", f"{record.identities:,}"),
+        *([("initial weights", record.loaded)] if record.loaded else []),
         ("seed", record.flags["seed"]),
         ("commit", record.commit),
         *record.environment.items(),

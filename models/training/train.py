@@ -93,6 +93,8 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
     if checkpoint:
         learner.load(asdict(checkpoint))
         record, first = Record(**checkpoint.record), checkpoint.step
+    elif learner.loaded:
+        tqdm.write(f"--weights {flags.weights}: {learner.loaded}")
     loader = load_batches(flags, material, first)
     if checkpoint:
         restore_randomness(checkpoint.randomness)
@@ -143,6 +145,7 @@ def begin(flags: Flags, learner: Learner, material: Material) -> Record:
         commit=commit(),
         environment=describe_environment(flags.device),
         data="" if flags.data == PEOPLE else str(Path(flags.data).resolve()),
+        loaded=learner.loaded,
     )
 
 

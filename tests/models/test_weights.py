@@ -240,6 +240,22 @@ def test_a_head_of_another_size_is_reported_and_the_rest_loaded(tmp_path: Path) 
     assert "backbone.0.0.weight" in loaded.matched
 
 
+def test_what_was_loaded_is_told_in_a_line(tmp_path: Path) -> None:
+    network = Extractor()
+    loaded = load_weights(network, save(torchreid_state(), tmp_path))
+    count = sum(name.startswith("backbone.") and "num_batches" not in name for name in network.state_dict())
+    assert loaded.in_words() == (
+        f"{count} of {count + 5} weights loaded; left as drawn: project.weight, norm.weight, norm.bias and 2 more; "
+        "unused: fc.0.weight, fc.0.bias, fc.1.weight and 6 more"
+    )
+
+
+def test_the_mobilenet_of_torchreid_is_refused_by_its_layer(tmp_path: Path) -> None:
+    state = {"conv1.conv.weight": torch.rand(32, 3, 3, 3), "conv2.0.dwconv2.conv.weight": torch.rand(32, 1, 3, 3)}
+    with pytest.raises(Refused, match=r"torchreid's MobileNetV2 has a layer more .*give torchvision's"):
+        load_weights(Extractor(Architecture("mobilenetv2-x1.0", "average")), save(state, tmp_path))
+
+
 class Code:
     """What a checkpoint must not be able to do."""
 
@@ -252,6 +268,10 @@ def with_a_hole(state: State) -> State:
     return state
 
 
+def part_of_a_backbone(state: State) -> State:
+    return {name: state[name] for name in ("conv1.conv.weight", "conv5.conv.weight", "conv5.bn.weight")}
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -259,6 +279,7 @@ def with_a_hole(state: State) -> State:
         (lambda: [1, 2], "holds a list, not a state dict"),
         (lambda: {"epoch": 3}, "no weights in it"),
         (lambda: {"encoder.weight": torch.rand(3, 3)}, "none of its 1 weights fits osnet-x0.25"),
+        (lambda: part_of_a_backbone(torchreid_state()), r"holds 3 of the \d+ weights of the backbone osnet-x0.25.*50%"),
         (lambda: torchreid_state(width="x1.0"), "choose the backbone and width it was trained as"),
         (lambda: torchreid_state("ain"), "another kind of normalisation in osnet-x0.25"),
         (lambda: torchreid_state("ibn"), "another kind of normalisation in osnet-x0.25"),
