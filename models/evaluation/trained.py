@@ -177,6 +177,7 @@ def read_exam_of(
     where `data` is what it was trained on, else all. Raises Refused, unless `anyway`, where a picture to judge by is
     one that was trained on.
     """
+    own = None
     if run is not None and not data.startswith(PEOPLE) and (own := division_of(run, Path(data), layout, pattern)):
         layout, pattern = own.layout, own.pattern
         share, seed = own.share if share is None else share, own.seed if seed is None else seed
@@ -184,7 +185,9 @@ def read_exam_of(
         data, layout, pattern=pattern, share=1.0 if share is None else share, seed=seed or 0, identities=identities
     )
     if run is not None and not anyway:
-        remedy = "the very folder of the training, whose held-out people are then judged by"
+        remedy = "give the very folder of the training, whose held-out people are then judged by"
+        if own is not None and (share, seed) == (own.share, own.seed):
+            remedy = f"run check-data on {data}, which names pictures that two people share"
         check_strange(run, exam.paths, data, remedy)
     return exam
 

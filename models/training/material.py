@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from models.data.augment import PRESETS
+from models.data.division import choose_queries
 from models.data.images import load
 from models.data.loader import DiskBatches, stream
 from models.data.reading import find_layout, read_set
@@ -28,7 +29,7 @@ from models.training.flags import PEOPLE, Flags
 from service.images.preprocess import needed, resize
 
 VALIDATION_SEED = 500_000
-SEEN_PICTURES = 6  # of each training identity that the training score is made of
+NEAR = "nobody was seen by two cameras: each picture counts as of a camera of its own, and figures say little"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Material:
     validation: list[ValidationSet]
     chosen_on: tuple[str, ...] = ()  # names of the validation sets whose mean chooses the best checkpoint
     pictures: tuple[Path, ...] = ()  # on disk, of those to learn from
+    across: bool = True  # whether somebody to learn from was seen by two cameras
 
 
 def gather(flags: Flags, judged: bool = True) -> Material:
@@ -84,8 +86,8 @@ def draw_people(flags: Flags, judged: bool) -> Material:
     batches = Batches(cut_outs, scenes, shape, flags.steps * flags.accumulate, flags.seed)
     if not judged:
         return Material(batches, flags.identities, ValidationSet("train", [], []), [])
-    watched = flags.watched or flags.identities
-    seen = draw_set("train", STREET, flags, flags.seed, min(watched, flags.identities))
+    watched = min(flags.watched or flags.identities, flags.identities)  # of either, so that scores show the gap
+    seen = draw_set("train", STREET, flags, flags.seed, watched)
     unseen = [draw_set(style.name, style, flags, VALIDATION_SEED, watched) for style in (STREET, *HELD_OUT)]
     others = read_others(flags)
     foreign = (*(style.name for style in HELD_OUT), *(one_set.name for one_set in others))
@@ -135,16 +137,38 @@ def read_folder(flags: Flags, judged: bool) -> Material:
     paths = tuple(one.path for one in pictures.train)
     if not judged:
         return Material(batches, len(identities), ValidationSet("train", [], []), [], pictures=paths)
-    seen = choose(flags, identities)
-    few = [one for identity in seen for one in across_cameras(s for s in pictures.train if s.identity == identity)]
-    shown = load_all(flags, separate(few), "train")
-    train = ValidationSet("train", shown, shown)
+    judged_by = sorted({one.path for one in (*pictures.query, *pictures.gallery)})
+    if both := find_same(paths, judged_by):
+        raise Refused(
+            f"{both[1]}: is the same picture as {both[0]}, of somebody to train on; take one of them out (check-data "
+            "names all of them)"
+        )
+    if not (across := seen_across(pictures.train)):
+        tqdm.write(f"{flags.data}: {NEAR}")
     check_start(flags, pictures, flags.data)
     own = [read_part(flags, pictures, "validation")] if pictures.gallery else []
     validation = [*own, *read_others(flags, paths)]
     if not validation:
         raise Refused(f"{flags.data}: has no queries and gallery to validate on; name a folder by --validate")
-    return Material(batches, len(identities), train, validation, pictures=paths)
+    train = mirror(flags, pictures.train, validation[0])
+    return Material(batches, len(identities), train, validation, pictures=paths, across=across)
+
+
+def mirror(flags: Flags, samples: Sequence[Sample], judged: ValidationSet) -> ValidationSet:
+    """People to train on as a validation set has its own: as many, with as many pictures each, as many of them asked
+    for. A network that knows nobody has about the same figures on both, so what is between them is what it learned."""
+    mine = dict[int, list[Sample]]()
+    for one in samples:
+        mine.setdefault(one.identity, []).append(one)
+    counts = list(Counter(one.identity for one in judged.gallery).values())
+    order = np.random.default_rng((flags.seed, 7)).permutation(sorted(mine)).tolist()
+    kept = [across_cameras(mine[who], count) for who, count in zip(order, counts, strict=False)]
+    gallery = [one for some in kept for one in some]
+    queries = choose_queries(gallery) or gallery  # nobody is a query where all pictures are of one camera
+    asked = set(list(dict.fromkeys(one.identity for one in queries))[: len({one.identity for one in judged.query})])
+    query = [one for one in queries if one.identity in asked]
+    shown = load_all(flags, separate([*query, *gallery]), "train")
+    return ValidationSet("train", shown[: len(query)], shown[len(query) :])
 
 
 def read_others(flags: Flags, trained: Sequence[Path] = ()) -> list[ValidationSet]:
@@ -217,24 +241,29 @@ def load_all(flags: Flags, samples: list[Sample], name: str) -> list[Picture]:
     return [shown[one] for one in samples]
 
 
-def across_cameras(samples: Iterable[Sample]) -> list[Sample]:
-    """SEEN_PICTURES of one identity, in turn from each of its cameras: neighbours in a track are nearly the same."""
+def across_cameras(samples: Iterable[Sample], count: int) -> list[Sample]:
+    """So many of one identity, in turn from each of its cameras: neighbours in a track are nearly the same."""
     taken, turns = Counter[int](), list[tuple[int, Sample]]()
     for one in samples:
         turns.append((taken[one.camera], one))
         taken[one.camera] += 1
-    return [one for _, one in sorted(turns, key=lambda turn: turn[0])[:SEEN_PICTURES]]
+    return [one for _, one in sorted(turns, key=lambda turn: turn[0])[:count]]
 
 
 def separate(samples: list[Sample]) -> list[Sample]:
     """The samples; where nobody was seen by two cameras, each picture as from its own, so that others can be found."""
-    cameras: dict[int, set[int]] = {}
-    for one in samples:
-        cameras.setdefault(one.identity, set()).add(one.camera)
-    if any(len(seen) > 1 for seen in cameras.values()):
+    if seen_across(samples):
         return samples
     paths = {path: k for k, path in enumerate(dict.fromkeys(one.path for one in samples))}
     return [replace(one, camera=paths[one.path]) for one in samples]
+
+
+def seen_across(samples: Iterable[Sample]) -> bool:
+    """Whether two cameras have seen the same person."""
+    cameras: dict[int, set[int]] = {}
+    for one in samples:
+        cameras.setdefault(one.identity, set()).add(one.camera)
+    return any(len(seen) > 1 for seen in cameras.values())
 
 
 def load_batches(flags: Flags, material: Material, first: int) -> Iterator[tuple[Tensor, Tensor]]:

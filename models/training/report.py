@@ -33,6 +33,7 @@ from models.training.verdicts import (
     judge_triplets,
 )
 
+NEAR = "Nobody was seen by two cameras, so the scores do not tell whether people are found at another camera."
 SHOWN_LAYERS = 12  # lines in one plot
 
 
@@ -89,7 +90,8 @@ def summarise(record: Record) -> str:
     steps = record.scores[-1][0] if record.scores else record.losses[-1][0] if record.losses else 0
     best = record.best
     chosen = f" Best {best['metric']} on {best['set']}: {best['value']:.4f}, at step {best['step']}." if best else ""
-    return f"{steps:,} of {record.flags['steps']:,} steps in {record.seconds / 60:.1f} minutes.{chosen}"
+    near = "" if record.across else f" {NEAR}"
+    return f"{steps:,} of {record.flags['steps']:,} steps in {record.seconds / 60:.1f} minutes.{chosen}{near}"
 
 
 def facts(record: Record) -> list[tuple[str, object]]:

@@ -144,6 +144,7 @@ def begin(flags: Flags, learner: Learner, material: Material) -> Record:
         parameters=sum(weight.numel() for weight in learner.network.parameters()),
         commit=commit(),
         environment=describe_environment(flags.device),
+        across=material.across,
         data="" if flags.data == PEOPLE else str(Path(flags.data).resolve()),
         loaded=learner.loaded,
     )

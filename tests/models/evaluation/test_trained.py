@@ -69,6 +69,17 @@ def test_a_table_of_the_same_pictures_under_other_names_is_refused(run: Path, pe
     assert len(read_exam_of(None, str(table)).images) == 32
 
 
+def test_a_picture_that_two_people_of_the_trainings_folder_share_is_refused_with_the_way_to_find_it(
+    run: Path, people: Path, tmp_path: Path
+) -> None:
+    mine, out = Path(shutil.copytree(people, tmp_path / "mine")), Path(shutil.copytree(run, tmp_path / "run"))
+    write_record(out, replace(read_record(run), data=str(mine)))
+    held_out = read_exam_of(out, str(mine)).paths[0]
+    shutil.copy(read_own(mine)[0], held_out)
+    with pytest.raises(Refused, match=r"was trained on 1 of the 8 .*; .*or run check-data on .*mine"):
+        read_exam_of(out, str(mine))
+
+
 def test_a_share_that_reaches_into_the_training_is_refused(run: Path, people: Path) -> None:
     with pytest.raises(Refused, match="was trained on"):
         read_exam_of(run, str(people), share=0.8)
