@@ -23,7 +23,8 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         remedy = "give another place"
         if error.errno in FULL:
-            remedy = f"make room for {len(content) / 1e6:.1f} MB and start again, a training with --resume"
+            resumed = ", with --resume" if path.with_name("last.pt").exists() else ""  # beside what a training saved
+            remedy = f"make room for {len(content) / 1e6:.1f} MB and start again{resumed}"
         raise Outside(f"{path} cannot be written: {error.strerror or error}; {remedy}") from error
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from models.data.augment import PRESETS
 from models.data.inspection import inspect
 from models.data.loader import DiskBatches
-from models.data.reading import LAYOUTS, SHARE, read_set
+from models.data.reading import LAYOUTS, SEED, SHARE, read_set
 from models.data.sample import PictureSet, Sample
 from models.data.sheet import write_sheet
 from models.errors import Refused
@@ -29,7 +29,7 @@ def check_data(
         typer.Option(help="Regular expression: a group for the camera (folders), or (?P<identity>) and (?P<camera>)."),
     ] = None,
     share: Annotated[float, typer.Option(help="Share of people held out, where nothing says who.")] = SHARE,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses who is held out.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses who is held out.")] = SEED,
     training: Annotated[bool, typer.Option(help="Whether it must be possible to train on it.")] = True,
     evaluation: Annotated[bool, typer.Option(help="Whether it must be possible to evaluate by it.")] = True,
     workers: Annotated[int, typer.Option(min=0, help="Processes that read pictures; 0: none beside this.")] = 2,

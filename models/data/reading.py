@@ -23,6 +23,7 @@ from models.data.table import read_table
 from models.errors import Refused
 
 LAYOUTS = ("auto", "market", "msmt17", "folders", "flat", "csv")
+SEED = 1  # of commands that divide people, so that they divide them alike
 SHARE = 0.2  # of the people, held out to evaluate by where the layout does not say who
 
 

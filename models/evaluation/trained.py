@@ -13,7 +13,7 @@ from pathlib import Path
 import onnx
 from tqdm import tqdm
 
-from models.data.reading import read_set
+from models.data.reading import SEED, read_set
 from models.data.sample import PictureSet
 from models.errors import Refused
 from models.evaluation.evaluate import IDENTITIES
@@ -182,7 +182,12 @@ def read_exam_of(
         layout, pattern = own.layout, own.pattern
         share, seed = own.share if share is None else share, own.seed if seed is None else seed
     exam = read_exam(
-        data, layout, pattern=pattern, share=1.0 if share is None else share, seed=seed or 0, identities=identities
+        data,
+        layout,
+        pattern=pattern,
+        share=1.0 if share is None else share,
+        seed=SEED if seed is None else seed,
+        identities=identities,
     )
     if run is not None and not anyway:
         remedy = "give the very folder of the training, whose held-out people are then judged by"

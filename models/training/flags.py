@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import torch
 import typer
 
+from models.data.reading import SEED
 from models.errors import Refused
 from models.evaluation.exported import read_start
 from models.network import Architecture
@@ -140,7 +141,7 @@ class Flags:
     freeze_steps: int = flag(0, "first steps in which the backbone stays as it is")
     average: float = flag(0.0, "decay of a moving average of the weights, say 0.999, which is then judged and kept")
     note_every: int = flag(200, "steps between validations and saved checkpoints")
-    seed: int = flag(1, "of everything random")
+    seed: int = flag(SEED, "of everything random")
     # where it runs
     device: Literal["cpu", "cuda"] = flag("cpu", "cpu or cuda")
     threads: int = flag(2, "of PyTorch on the CPU")
@@ -172,13 +173,24 @@ def check_flags(flags: Flags) -> Flags:
         raise Refused("--device cuda: PyTorch sees no CUDA device; give --device cpu")
     if flags.precision == "fp16" and flags.device == "cpu":
         raise Refused("--precision fp16: needs --device cuda; give bf16 on the CPU")
-    read_sizes(flags.resize)
     read_milestones(flags.milestones)
     flags.objective()
     if flags.start:
         flags = follow_start(flags)
     flags.architecture()
+    check_sizes(flags)
     return flags
+
+
+def check_sizes(flags: Flags) -> None:
+    """Raises Refused for a size of --resize at which a backbone that normalises each picture has one point left to."""
+    deep = "-ain" in flags.backbone or flags.backbone == "resnet50-ibn"  # down to maps of 1/16
+    for _, height, width in read_sizes(flags.resize):
+        if deep and (height // 16) * (width // 16) < 2:
+            raise Refused(
+                f"--resize {flags.resize}: {height}x{width} is too small for {flags.backbone}, which needs two points "
+                "at 1/16 of the size; give at least 32x16"
+            )
 
 
 def follow_start(flags: Flags, told: set[str] | None = None) -> Flags:

@@ -16,6 +16,7 @@ from models.evaluation.exported import load_start
 from models.network import Embedded, Extractor
 from models.training.flags import Flags, read_milestones, size_at
 from models.training.losses import Objective
+from models.training.memory import within_memory
 from models.training.parameters import freeze, parameter_groups
 from models.training.schedules import rate_at
 from models.training.watching import Watch
@@ -62,6 +63,7 @@ class Learner:
         assert isinstance(self.average.module, Extractor)
         return self.average.module
 
+    @within_memory()
     def learn(self, step: int, batches: list[Batch], watch: Watch | None = None, rate: float | None = None) -> Loss:
         """One update of the weights by the gradients of the batches. `rate` stands in for the schedule's.
 
@@ -145,6 +147,7 @@ class Learner:
             ) from error
 
 
+@within_memory()
 def make_learner(flags: Flags, identities: int) -> Learner:
     """The network, new or as --from and --weights say, and its losses for so many identities."""
     network = load_start(Path(flags.start)) if flags.start else Extractor(flags.architecture())

@@ -26,6 +26,7 @@ from models.people.batches import Batches, Shape
 from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
 from models.people.style import HELD_OUT, STREET, Style
 from models.training.flags import PEOPLE, Flags
+from models.training.memory import within_memory
 from service.images.preprocess import needed, resize
 
 VALIDATION_SEED = 500_000
@@ -272,6 +273,7 @@ def load_batches(flags: Flags, material: Material, first: int) -> Iterator[tuple
     return stream(material.batches, flags.drawers, *steps, pinned=flags.device == "cuda")
 
 
+@within_memory()
 def judge_set(network: Extractor, one_set: ValidationSet, device: Device) -> Scores:
     """Cosine, Market rule; a picture that is both query and in the gallery is described once. Raises Refused when no
     query has a picture to be found on another camera, NotFinite when the network gives NaN or infinity."""

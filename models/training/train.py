@@ -22,7 +22,7 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from models.errors import Refused
+from models.errors import NotFinite, Refused
 from models.evaluation.trained import note_pictures
 from models.files import write_whole
 from models.network import Extractor
@@ -103,11 +103,21 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
     start = Path(flags.start) if flags.start else None
     note_pictures(folder, material.pictures, start, resumed=checkpoint is not None)
     last = min(until or flags.steps, flags.steps)
-    stopped = loop(Training(flags, folder, learner, material, record), loader, first, last)
+    try:
+        stopped = loop(Training(flags, folder, learner, material, record), loader, first, last)
+    except NotFinite as error:
+        raise NotFinite(f"{error}{go_on_from(folder)}") from error
     write_report(folder)
     if stopped < last:
         raise Stopped(f"stopped after step {stopped} of {flags.steps}, saved; go on with the same command and --resume")
     return learner.judged.eval()
+
+
+def go_on_from(folder: Path) -> str:
+    """What more to say of a loss that is not finite: the same flags come to it again, and others cannot be resumed."""
+    if (folder / "best.pt").exists() and (folder / "run.json").exists():
+        return f", in another --out; or begin from the best of this run: --from {folder} --out NEW --rate …"
+    return ", in another --out" if (folder / "last.pt").exists() else ""
 
 
 def loop(training: Training, loader: Iterator[Batch], first: int, last: int) -> int:

@@ -191,7 +191,8 @@ def open_board(folder: Path, step: int) -> Iterator[SummaryWriter]:
     except OSError as error:
         if failed and error is not failed[0]:
             raise
-        raise Outside(f"{place}: {error.strerror or error}; make room for it and go on with --resume") from error
+        way = "go on with --resume" if (folder / "last.pt").exists() else "start again"
+        raise Outside(f"{place}: {error.strerror or error}; make room for it and {way}") from error
     finally:
         with suppress(OSError):
             board.close()

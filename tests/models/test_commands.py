@@ -131,7 +131,8 @@ def test_a_full_disk_while_training(people: Path, tmp_path: Path, refusal: Refus
             said = refusal("train", people, "--out", run, *SMALL, leaves=(run.name,))
         assert str(run) in said
         assert "make room for" in said
-        assert "--resume" in said
+        assert "and start again" in said
+        assert "--resume" not in said, "nothing was saved that could be resumed"
         assert not [path for path in run.iterdir() if path.suffix in (".pt", ".part")]
 
 

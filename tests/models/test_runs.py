@@ -64,6 +64,8 @@ def test_a_full_disk_is_refused_and_the_checkpoint_before_stays(run: Path, tmp_p
         write_checkpoint(folder, read_checkpoint(folder))
     assert (folder / "last.pt").read_bytes() == before
     assert not list(folder.glob("*.part"))
+    with files_of_at_most(200_000), pytest.raises(Refused, match=r"make room for .* MB and start again$"):
+        write_checkpoint(tmp_path, read_checkpoint(folder))
 
 
 def test_weights_that_are_not_finite_are_not_saved(run: Path, tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """`python -m models check-data`."""
 
 import sys
+from inspect import signature
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from models.__main__ import app, one_line
+from models.data.command import check_data
+from models.training.flags import Flags
 from tests.models.data.made import folders, market
 
 
@@ -36,6 +39,10 @@ def test_it_refuses_a_set_with_unreadable_pictures_and_lists_them(
     broken.write_bytes(b"no picture")
     assert run(monkeypatch, tmp_path) == 3
     assert f"1 pictures cannot be used\n{broken}: the content is not a JPEG" in capsys.readouterr().err
+
+
+def test_it_divides_people_as_a_training_does_that_is_told_nothing() -> None:
+    assert signature(check_data).parameters["seed"].default == Flags().seed
 
 
 def test_it_says_what_is_needed_and_what_is_not(

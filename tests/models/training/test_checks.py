@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from models.__main__ import app
-from models.training.checks import check, check_by_heart, check_calm, check_first_loss, check_reach
+from models.training.checks import check, check_by_heart, check_calm, check_first_loss, check_reach, few_of
 from models.training.learner import Batch, Learner, make_learner
 from tests.models.tiny import TINY
 
@@ -42,6 +42,14 @@ def test_a_classifier_that_starts_too_sure_is_found(learner: Learner, batch: Bat
 def test_pictures_that_cannot_be_told_apart_are_not_learned_by_heart(batch: Batch) -> None:
     same = (torch.full_like(batch[0], 100), batch[1])
     assert not check_by_heart(TINY, same, patience=5).passed
+
+
+def test_the_pictures_to_learn_by_heart_are_of_many_people_however_many_each_has() -> None:
+    images, labels = torch.zeros(64, 2, 2, 3, dtype=torch.uint8), torch.arange(3, 7).repeat_interleave(16)
+    few, numbered = few_of((images, labels))
+    assert len(few) == len(numbered) == 16
+    assert numbered.unique().tolist() == [0, 1, 2, 3]
+    assert len(few_of((images[:20], labels[:20]))[0]) == 20
 
 
 def test_a_part_that_is_not_wired_up_is_named(learner: Learner, batch: Batch) -> None:

@@ -17,7 +17,8 @@ from torch import nn
 from typer.testing import CliRunner
 
 from models.__main__ import app
-from models.errors import Refused
+from models.errors import Refused, Unfit
+from models.network import Extractor
 from models.people.crowd import Picture
 from models.people.style import HELD_OUT
 from models.runs import load_run, read_checkpoint, read_record
@@ -123,14 +124,29 @@ def test_a_validation_set_that_is_not_there_is_refused(people: Path, tmp_path: P
         train(replace(TINY, data=str(people), choose_on="nowhere"), tmp_path / "run")
 
 
-def test_a_loss_that_is_not_finite_is_refused_and_the_last_checkpoint_kept(people: Path, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_refused_and_the_last_checkpoint_kept(
+    run: Path, people: Path, tmp_path: Path
+) -> None:
     flags = replace(TINY, data=str(people), rate=1e25, optimiser="sgd", note_every=8, steps=8, warm_up=0)
     train(flags, tmp_path / "run", until=1)
     before = (tmp_path / "run" / "last.pt").read_bytes()
-    with pytest.raises(Refused, match=r"the loss is nan at step \d .*identity nan.*lower --rate"):
+    with pytest.raises(Refused, match=r"the loss is nan at step \d .*identity nan.*lower --rate, in another --out$"):
         train(flags, tmp_path / "run", resume=True)
+    shutil.copy(run / "best.pt", tmp_path / "run" / "best.pt")
+    with pytest.raises(Refused, match=r"in another --out; or begin from the best of this run: --from .*run --out NEW"):
+        train(flags, tmp_path / "run", resume=True)
+    with pytest.raises(Refused, match=r"lower --rate$"):
+        train(flags, tmp_path / "nothing saved")
     assert (tmp_path / "run" / "last.pt").read_bytes() == before
     assert not list((tmp_path / "run").glob("*.part"))
+
+
+def test_a_training_that_needs_more_memory_than_there_is_says_which_flags_need_less(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Extractor, "embed", lambda network, images: torch.empty(1 << 60))
+    with pytest.raises(Unfit, match=r"^this needs more memory than there is: lower --people.*--accumulate[^\n]*$"):
+        train(replace(TINY, data=str(people)), tmp_path / "run")
 
 
 def test_a_network_that_gives_no_numbers_is_refused_in_validation(people: Path, tmp_path: Path) -> None:
@@ -197,6 +213,7 @@ def test_resuming_with_other_flags_is_refused_by_name(run: Path) -> None:
         ({"losses": "identity"}, "NAME=WEIGHT"),
         ({"losses": "identity=1,magic=1"}, "no loss magic"),
         ({"resize": "64x32"}, "SHARE@HEIGHTxWIDTH"),
+        ({"resize": "0.5@16x16", "backbone": "osnet-ain-x0.25"}, "16x16 is too small for osnet-ain-x0.25"),
         ({"resize": "0.5@64x32,0.4@32x32"}, "shares must rise"),
         ({"average": 1.0}, "--average"),
         ({"early_factor": 0.0}, "--early-factor"),
