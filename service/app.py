@@ -58,7 +58,7 @@ def create_app(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await parts.audit.close()
-            telemetry.requests.flush()
+            telemetry.close()
 
     about: dict[str, Any] = {
         "title": "Reappear", "version": version("reappear"), "lifespan": lifespan, "redoc_url": None,

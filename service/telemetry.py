@@ -81,6 +81,11 @@ class Telemetry:
         all others may wait for it."""
         return await asyncio.get_running_loop().run_in_executor(self._showing, generate_latest, self.registry)
 
+    def close(self) -> None:
+        """Nobody looks any more."""
+        self.requests.flush()
+        self._showing.shutdown()
+
     def watch_connections(self, pool: str, state: str, read: Callable[[], float]) -> None:
         """Connections of one pool in one state."""
         self._connections.labels(pool, state).set_function(read)

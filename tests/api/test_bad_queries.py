@@ -61,10 +61,10 @@ def test_a_filter_that_means_nothing_is_refused(wanted: dict[str, Any], filled_o
     "wanted",
     [
         {f"attributes.key{number}": 1 for number in range(1500)},
-        {f"attributes.key{number}": list(range(1000)) for number in range(70)},
+        {f"attributes.key{number}": list(range(1000)) for number in range(30)},
         {"captured_at": {"gte": "2026-05-01T00:00:00Z"}, **{f"attributes.k{n}": {"gt": n} for n in range(1100)}},
     ],
-    ids=["1,500 demands", "70,000 values", "1,101 ranges"],
+    ids=["1,500 demands", "30,000 values", "1,101 ranges"],
 )
 def test_a_filter_beyond_what_a_database_takes_is_the_clients_mistake(
     wanted: dict[str, Any], filled_on_each: Filled
