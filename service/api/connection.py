@@ -25,7 +25,7 @@ class Connection(HttpToolsProtocol):
         self._in_head = True
         self._giving_up: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: Any) -> None:
         """Wait for a head, from now on."""
         super().connection_made(transport)
         self._giving_up = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)

@@ -40,13 +40,12 @@ TEXT_INDEXES = (  # a page of an index keeps what a VACUUM took out until someth
     "ix_attributes_key_text", "ix_attributes_key_number", "pk_idempotency", "uq_identities_collection_id_external_id",
 )  # fmt: skip
 BAD_OPTION = "REAPPEAR_DATABASE_URL has an option after its ? that the driver does not take"
-POSTGRES = {  # how long to wait for a server that does not answer, and how soon to notice that it is gone
-    "connect_timeout": 3, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3,
-    "tcp_user_timeout": 15_000, "prepare_threshold": 2,
-}  # fmt: skip
-POSTGRES_SERVER = {  # how soon the server notices that this machine is gone and frees the claim; not over Unix sockets
-    "tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3, "tcp_user_timeout": 15_000,
-}  # fmt: skip
+KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}  # how soon one is missed
+USER_TIMEOUT = {"tcp_user_timeout": 15_000}  # and where something was under way, ms
+# How long to wait for a server that does not answer, and how soon to notice that it is gone
+POSTGRES = {"connect_timeout": 3, **KEEPALIVES, **USER_TIMEOUT, "prepare_threshold": 2}
+# How soon the server notices that this machine is gone, and frees the claim; not over Unix sockets
+POSTGRES_SERVER = {**{f"tcp_{name}": value for name, value in KEEPALIVES.items()}, **USER_TIMEOUT}
 
 
 class Database:

@@ -90,7 +90,9 @@ def test_a_removal_that_is_asked_for_again_unlinks_what_the_first_left(client: T
     assert list(parts.store.names()) == []
 
 
-def test_a_removal_of_a_collection_that_nobody_knows_of_is_finished(client: TestClient) -> None:
+def test_a_removal_of_a_collection_that_nobody_knows_of_is_finished(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parts = parts_of(client)
     client.post("/collections", json={"name": "going"})
     client.post("/gallery?identity=p&collection=going", content=jpeg(1), headers=JPEG)
@@ -101,9 +103,9 @@ def test_a_removal_of_a_collection_that_nobody_knows_of_is_finished(client: Test
         await write(job)
         raise OutcomeUnknown("the connection is lost")
 
-    parts.writer.write = lose_the_answer  # type: ignore[method-assign]
+    monkeypatch.setattr(parts.writer, "write", lose_the_answer)
     answer = client.delete("/collections/going?with_identities=true")
-    parts.writer.write = write  # type: ignore[method-assign]
+    monkeypatch.undo()
     assert (answer.status_code, answer.json()["error"]) == (503, "OUTCOME_UNKNOWN")
     assert client.post("/collections", json={"name": "going"}).status_code == 201
     key = {"X-API-Key": token}

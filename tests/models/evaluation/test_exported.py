@@ -37,8 +37,10 @@ def settled(architecture: Architecture) -> Extractor:
     network = Extractor(architecture)
     for part in network.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
-            part.running_mean.normal_(0, 0.1)  # type: ignore[union-attr]
-            part.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+            assert part.running_mean is not None
+            assert part.running_var is not None
+            part.running_mean.normal_(0, 0.1)
+            part.running_var.uniform_(0.5, 2)
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.InstanceNorm2d):
             nn.init.uniform_(part.weight, 0.2, 2)
             nn.init.normal_(part.bias, 0, 0.1)
