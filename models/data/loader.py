@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from models.batching import Lookalikes, strength_at
 from models.data.augment import FULL, Augmentation, augment
 from models.data.images import Images, load
 from models.data.sample import Sample
-from models.data.sampler import IdentitySampler
+from models.data.sampler import IdentitySampler, spread
 from models.errors import Refused
 from service.images.preprocess import needed, resize
 
-AUGMENT = 3  # a stream of random numbers of its own beside those of the sampler
+AUGMENT, PORTRAITS = 3, 4  # streams of random numbers beside those of the sampler
 AHEAD = 4  # batches that each worker process prepares
 
 Item = TypeVar("Item")
@@ -54,6 +55,18 @@ class DiskBatches(Dataset[tuple[Tensor, Tensor]]):
         self.height, self.width, self.steps, self.seed = height, width, steps, seed
         self.augmentation, self.calm, self.ramp = augmentation, calm, ramp
 
+    def group(self, lookalikes: Lookalikes) -> None:
+        """From now on, batches of people who look alike."""
+        self.sampler.lookalikes = lookalikes
+
+    def portraits(self, count: int) -> Iterator[NDArray[np.uint8]]:
+        """Pictures (count, height, width, 3) of each label, in order, as they are."""
+        for label, cameras in enumerate(self.sampler.by_camera):
+            rng = np.random.default_rng((self.seed, PORTRAITS, label))
+            paths = [self.samples[index].path for index in spread(cameras, count, rng)]
+            size = self.height, self.width
+            yield np.stack([resize(load(path, needed(*size)), *size) for path in paths])
+
     @property
     def identities(self) -> tuple[int, ...]:
         """The identity of each label."""
@@ -76,8 +89,7 @@ class DiskBatches(Dataset[tuple[Tensor, Tensor]]):
 
     def augmentation_at(self, step: int) -> Augmentation:
         """The augmentation at the strength of this step."""
-        grown = min(1.0, step / max(1.0, self.ramp * self.steps))
-        share = self.calm + (1 - self.calm) * grown
+        share = strength_at(step, self.steps, self.calm, self.ramp)
         return replace(self.augmentation, strength=self.augmentation.strength * share)
 
 

@@ -6,6 +6,7 @@ from itertools import zip_longest
 
 import numpy as np
 
+from models.batching import Lookalikes
 from models.data.sample import Sample
 from models.errors import Refused
 
@@ -16,8 +17,10 @@ class IdentitySampler:
     """Batches by step, each a function of (seed, step) alone.
 
     An epoch walks through all identities in an order of its own. Its last batch, where identities run out, is filled
-    up with the epoch's first ones.
+    up with the epoch's first ones. With `lookalikes` there are no epochs: they choose who comes together.
     """
+
+    lookalikes: Lookalikes | None = None
 
     def __init__(self, samples: Sequence[Sample], people: int, pictures: int, seed: int) -> None:
         """`people` identities and `pictures` of each to a batch. Raises Refused where there are fewer identities."""
@@ -47,6 +50,8 @@ class IdentitySampler:
 
     def labels(self, step: int) -> list[int]:
         """The P different places in `identities` of a step."""
+        if self.lookalikes:
+            return self.lookalikes.choose(self.people, np.random.default_rng((self.seed, ORDER, step)))
         epoch, place = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng((self.seed, ORDER, epoch)).permutation(len(self.identities))
         chosen = order[place * self.people : (place + 1) * self.people]

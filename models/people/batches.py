@@ -1,5 +1,6 @@
 """Training batches: P people × K pictures, each with its own camera, background and light, ever harder."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,13 +8,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from models.batching import Lookalikes, strength_at
 from models.people.camera import Rgb, draw_camera, shoot
 from models.people.render import Rgba
 from models.people.scene import Scene
 from service.images.preprocess import resize
 
-CALM = 0.25  # randomisation at the first step; 1 is full
-RAMP = 0.5  # share of the training after which it is full
+PORTRAITS = 1  # a stream of random numbers beside those of the steps
+MILD = 0.3  # randomisation of portraits; 1 is full
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +28,58 @@ class Shape:
     width: int
 
 
-def strength_at(step: int, steps: int) -> float:
-    """The curriculum: randomisation grows from CALM to 1 over the first part of the training."""
-    return CALM + (1 - CALM) * min(1.0, step / max(1.0, RAMP * steps))
-
-
 class Batches(Dataset[tuple[Tensor, Tensor]]):
     """Item k is the batch of step k: uint8 images (P · K, height, width, 3) and labels (P · K,).
 
-    It follows from (seed, k) alone, whichever process draws it.
+    It follows from (seed, k) alone, whichever process draws it. Randomisation grows from `calm` to 1, which is full, in
+    the first `ramp` of the steps. With `lookalikes` these choose who comes together.
     """
 
-    def __init__(self, cut_outs: list[list[Rgba]], scenes: list[Scene], shape: Shape, steps: int, seed: int) -> None:
+    lookalikes: Lookalikes | None = None
+
+    def __init__(
+        self,
+        cut_outs: list[list[Rgba]],
+        scenes: list[Scene],
+        shape: Shape,
+        steps: int,
+        seed: int,
+        *,
+        calm: float = 1.0,
+        ramp: float = 0.5,
+    ) -> None:
         self.cut_outs, self.scenes, self.shape, self.steps, self.seed = cut_outs, scenes, shape, steps, seed
+        self.calm, self.ramp = calm, ramp
+
+    def group(self, lookalikes: Lookalikes) -> None:
+        """From now on, batches of people who look alike."""
+        self.lookalikes = lookalikes
+
+    def portraits(self, count: int) -> Iterator[Rgb]:
+        """Pictures (count, height, width, 3) of each label, in order, by good cameras and with nobody else on them."""
+        for label, views in enumerate(self.cut_outs):
+            rng = np.random.default_rng((self.seed, PORTRAITS, label))
+            chosen = [views[k] for k in rng.choice(len(views), count, replace=len(views) < count)]
+            shots = [shoot(one, draw_camera(rng, MILD), self.scene(rng), [], rng) for one in chosen]
+            yield np.stack([resize(shot, self.shape.height, self.shape.width) for shot in shots])
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, step))
-        strength = strength_at(step, self.steps)
-        people = rng.choice(len(self.cut_outs), self.shape.people, replace=False)
-        images = [self.draw(rng, views, strength) for person in people for views in self.choose(rng, int(person))]
+        strength = strength_at(step, self.steps, self.calm, self.ramp)
+        people = self.who(rng)
+        images = [self.draw(rng, views, strength) for person in people for views in self.choose(rng, person)]
         labels = np.repeat(people, self.shape.pictures)
         return torch.from_numpy(np.stack(images)), torch.from_numpy(labels)
+
+    def who(self, rng: np.random.Generator) -> list[int]:
+        """The different people (P,) of a batch."""
+        if self.lookalikes:
+            return self.lookalikes.choose(self.shape.people, rng)
+        chosen: list[int] = rng.choice(len(self.cut_outs), self.shape.people, replace=False).tolist()
+        return chosen
 
     def choose(self, rng: np.random.Generator, person: int) -> list[Rgba]:
         """The cut-outs of a person that make up this batch's pictures."""
@@ -62,6 +92,10 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
             views[rng.integers(len(views))]
             for views in (self.cut_outs[k] for k in rng.integers(len(self.cut_outs), size=2))
         ]
-        picture = shoot(cut_out, draw_camera(rng, strength), self.scenes[rng.integers(len(self.scenes))], passers, rng)
+        picture = shoot(cut_out, draw_camera(rng, strength), self.scene(rng), passers, rng)
         picture = resize(picture, self.shape.height, self.shape.width)
         return picture[:, ::-1] if rng.random() < 0.5 else picture
+
+    def scene(self, rng: np.random.Generator) -> Scene:
+        """Any background."""
+        return self.scenes[rng.integers(len(self.scenes))]

@@ -1,6 +1,7 @@
 """Values of flags that a search tries, and how the command line gives them."""
 
 from dataclasses import dataclass, fields
+from typing import get_args
 
 import optuna
 
@@ -62,7 +63,7 @@ def read_axis(text: str) -> Axis:
     """
     name, _, values = text.partition("=")
     name = name.strip().replace("-", "_")
-    kinds = {one.name: type(one.default) for one in fields(Flags)}
+    kinds = {one.name: get_args(one.type)[0] if one.default is None else type(one.default) for one in fields(Flags)}
     if name not in kinds or name in FIXED:
         raise Refused(f"--try {text}: there is no flag to try by this name; see `python -m models train --help`")
     kind = kinds[name]

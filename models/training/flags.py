@@ -17,7 +17,9 @@ from models.evaluation.exported import read_start
 from models.network import Architecture
 from models.runs import option
 from models.training.losses import NAMES, Weights
+from models.training.notation import read_losses, read_milestones, read_sizes
 from models.training.schedules import SCHEDULES
+from models.widening import widens
 
 PEOPLE = "people"  # DATA that stands for synthetic people, drawn on the fly
 FREE = frozenset({"device", "threads", "drawers"})  # where it runs, not what it computes: may change on --resume
@@ -54,6 +56,7 @@ BOUNDS = {  # of every number but those that the architecture checks
     "early_factor": Bounds(0, 1, open_least=True),
     "people": Bounds(2),
     "pictures": Bounds(2),
+    "alike": Bounds(0),
     "accumulate": COUNT,
     "identities": Bounds(2),
     "views": COUNT,
@@ -107,17 +110,18 @@ class Flags:
     width: int = flag(64, "of the input, pixels")
     last_stride: int = flag(1, "of ResNet-50 and MobileNetV2: 1 or 2")
     weights: str = flag("", "a file of initial weights, used where names and shapes match")
-    start: str = flag("", "a run or an exported folder to fine-tune: its architecture and best weights")
+    start: str = flag("", "a run or an exported folder to fine-tune: its weights, and its network or a wider OSNet")
     early_factor: float = flag(1.0, "learning rate of the earliest layer as a share of the last one's")
     # batches
     people: int = flag(32, "in a batch (P)")
     pictures: int = flag(4, "of each of them (K)")
+    alike: int = flag(0, "people of a batch who look alike to the network of --from, in groups of so many; 0: anybody")
     accumulate: int = flag(1, "batches whose gradients make one step")
     identities: int = flag(1000, "synthetic people to draw")
     views: int = flag(16, "cut-outs of each synthetic person")
     scenes: int = flag(400, "synthetic backgrounds")
     augment: Literal["none", "light", "full"] = flag("full", "random changes to the pictures of a folder")
-    calm: float = flag(1.0, "share of the changes' strength at the first step")
+    calm: float | None = flag(None, "share of the changes' strength at the first step: 1, or 0.25 for synthetic people")
     ramp: float = flag(0.5, "share of the steps after which they are at full strength")
     erase: float = flag(0.0, "share of pictures with a random rectangle erased")
     # learning
@@ -162,7 +166,7 @@ class Flags:
 def check_flags(flags: Flags) -> Flags:
     """The flags, with the architecture of the run in --from. Raises Refused for values that no training can have."""
     for name, bounds in BOUNDS.items():
-        if not bounds.hold(value := getattr(flags, name)):
+        if (value := getattr(flags, name)) is not None and not bounds.hold(value):
             raise Refused(f"{option(name)} {value}: give {bounds.in_words()}")
     kinds = typing.get_type_hints(Flags)
     choices = {name: typing.get_args(kind) for name, kind in kinds.items() if typing.get_origin(kind) is Literal}
@@ -179,6 +183,10 @@ def check_flags(flags: Flags) -> Flags:
         flags = follow_start(flags)
     flags.architecture()
     check_sizes(flags)
+    if flags.alike == 1 or flags.alike > flags.people:
+        raise Refused(f"--alike {flags.alike}: give 2 to {flags.people}, the people of a batch, or 0 for no groups")
+    if flags.alike and not flags.start:
+        raise Refused("--alike: needs a network that knows who looks alike; name a run or an exported folder by --from")
     return flags
 
 
@@ -194,10 +202,12 @@ def check_sizes(flags: Flags) -> None:
 
 
 def follow_start(flags: Flags, told: set[str] | None = None) -> Flags:
-    """The flags with the architecture of --from. Raises Refused for one that was `told` and is another there; where it
-    is not known what was told, for one that is not the usual one."""
+    """The flags with the architecture of --from, but for a wider backbone. Raises Refused for what was `told` and is
+    another there; where it is not known what was told, for what is not the usual."""
     usual = Flags()
     start: dict[str, Any] = read_start(Path(flags.start)).to_json()
+    if widens(str(start["backbone"]), flags.backbone) and (told is None or "backbone" in told):
+        start["backbone"] = flags.backbone
     for name, value in start.items():
         given = getattr(flags, name)
         if given != value and (name in told if told is not None else given != getattr(usual, name)):
@@ -211,61 +221,6 @@ def follow_start(flags: Flags, told: set[str] | None = None) -> Flags:
 def list_told(context: typer.Context, given: dict[str, Any]) -> set[str]:
     """The names of options that the command line has, and not only their defaults."""
     return {name for name in given if str(context.get_parameter_source(name)).rpartition(".")[2] != "DEFAULT"}
-
-
-def read_losses(text: str) -> dict[str, float]:
-    """Names and weights of losses.
-
-    >>> read_losses("contrastive=1,identity=0.3")
-    {'contrastive': 1.0, 'identity': 0.3}
-    """
-    try:
-        weights = {name.strip(): float(weight) for name, weight in (part.split("=") for part in text.split(","))}
-    except ValueError as error:
-        raise Refused(f"--losses {text}: give NAME=WEIGHT,… such as identity=1,triplet=1") from error
-    unknown = [name for name in weights if name not in NAMES]
-    if unknown:
-        raise Refused(f"--losses {text}: there is no loss {unknown[0]}; there are {', '.join(NAMES)}")
-    if any(weight <= 0 for weight in weights.values()):
-        raise Refused(f"--losses {text}: every weight must be above 0; leave out a loss that is not wanted")
-    return weights
-
-
-def read_sizes(text: str) -> list[tuple[float, int, int]]:
-    """Shares of the training and the sizes until then: (share, height, width), ascending.
-
-    >>> read_sizes("0.3@32x16,0.6@64x32")
-    [(0.3, 32, 16), (0.6, 64, 32)]
-    """
-    stages = []
-    for part in filter(None, text.split(",")):
-        try:
-            share, size = part.split("@")
-            height, width = size.split("x")
-            stages.append((float(share), int(height), int(width)))
-        except ValueError as error:
-            raise Refused(f"--resize {text}: give SHARE@HEIGHTxWIDTH,… such as 0.5@64x32") from error
-    shares = [share for share, _, _ in stages]
-    if shares != sorted(set(shares)) or not all(0 < share < 1 for share in shares):
-        raise Refused(f"--resize {text}: the shares must rise and lie between 0 and 1")
-    if any(height < 16 or width < 16 for _, height, width in stages):
-        raise Refused(f"--resize {text}: at least 16x16 pixels are needed")
-    return stages
-
-
-def read_milestones(text: str) -> tuple[float, ...]:
-    """Shares of the training at which the rate falls.
-
-    >>> read_milestones("0.5,0.8")
-    (0.5, 0.8)
-    """
-    try:
-        shares = tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise Refused(f"--milestones {text}: give shares of the steps, such as 0.5,0.8") from error
-    if not all(0 < share < 1 for share in shares):
-        raise Refused(f"--milestones {text}: the shares must lie between 0 and 1")
-    return shares
 
 
 def size_at(flags: Flags, step: int) -> tuple[int, int]:

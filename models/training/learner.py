@@ -14,13 +14,15 @@ from models.data.erasing import RandomErasing
 from models.errors import NotFinite, Refused
 from models.evaluation.exported import load_start
 from models.network import Embedded, Extractor
-from models.training.flags import Flags, read_milestones, size_at
+from models.training.flags import Flags, size_at
 from models.training.losses import Objective
 from models.training.memory import within_memory
+from models.training.notation import read_milestones
 from models.training.parameters import freeze, parameter_groups
 from models.training.schedules import rate_at
 from models.training.watching import Watch
 from models.weights import load_weights
+from models.widening import widen
 
 Batch = tuple[Tensor, Tensor]  # uint8 images (N, H, W, 3) and labels (N,)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -151,6 +153,8 @@ class Learner:
 def make_learner(flags: Flags, identities: int) -> Learner:
     """The network, new or as --from and --weights say, and its losses for so many identities."""
     network = load_start(Path(flags.start)) if flags.start else Extractor(flags.architecture())
+    if network.architecture.backbone != flags.backbone:  # which check_flags allows for a wider one only
+        network = widen(network, flags.backbone, flags.seed)
     loaded = load_weights(network, Path(flags.weights)).in_words() if flags.weights else ""
     if flags.erase:
         network.erase = RandomErasing(flags.erase)

@@ -26,10 +26,12 @@ from models.people.batches import Batches, Shape
 from models.people.crowd import Picture, draw_cut_outs, draw_pictures, draw_scenes
 from models.people.style import HELD_OUT, STREET, Style
 from models.training.flags import PEOPLE, Flags
+from models.training.grouping import group_alike
 from models.training.memory import within_memory
 from service.images.preprocess import needed, resize
 
 VALIDATION_SEED = 500_000
+CALM = 0.25  # how strongly pictures of drawn people are changed at the first step, unless told
 NEAR = "nobody was seen by two cameras: each picture counts as of a camera of its own, and figures say little"
 
 
@@ -84,7 +86,16 @@ def draw_people(flags: Flags, judged: bool) -> Material:
     cut_outs = draw_cut_outs(flags.seed, flags.identities, flags.views, STREET, workers=flags.threads)
     scenes = draw_scenes(flags.seed, flags.scenes, STREET)
     shape = Shape(flags.people, flags.pictures, flags.height, flags.width)
-    batches = Batches(cut_outs, scenes, shape, flags.steps * flags.accumulate, flags.seed)
+    batches = Batches(
+        cut_outs,
+        scenes,
+        shape,
+        flags.steps * flags.accumulate,
+        flags.seed,
+        calm=CALM if flags.calm is None else flags.calm,
+        ramp=flags.ramp,
+    )
+    group_alike(flags, batches, flags.identities)
     if not judged:
         return Material(batches, flags.identities, ValidationSet("train", [], []), [])
     watched = min(flags.watched or flags.identities, flags.identities)  # of either, so that scores show the gap
@@ -132,9 +143,10 @@ def read_folder(flags: Flags, judged: bool) -> Material:
         steps=flags.steps * flags.accumulate,
         seed=flags.seed,
         augmentation=PRESETS[flags.augment],
-        calm=flags.calm,
+        calm=1.0 if flags.calm is None else flags.calm,
         ramp=flags.ramp,
     )
+    group_alike(flags, batches, len(identities))
     paths = tuple(one.path for one in pictures.train)
     if not judged:
         return Material(batches, len(identities), ValidationSet("train", [], []), [], pictures=paths)

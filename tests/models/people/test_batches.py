@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from models.people.batches import CALM, Batches, Shape, strength_at
+from models.people.batches import Batches, Shape
 from models.people.crowd import cut_outs, draw_scenes
 from models.people.style import STREET
 
@@ -25,10 +25,3 @@ def test_a_batch_holds_k_pictures_of_each_of_p_people() -> None:
     assert images.shape == (12, 64, 32, 3)
     assert images.dtype == torch.uint8
     assert sorted(np.unique(labels.numpy(), return_counts=True)[1].tolist()) == [4, 4, 4]
-
-
-def test_randomisation_grows_to_its_full_strength() -> None:
-    strengths = [strength_at(step, 100) for step in range(100)]
-    assert strengths[0] == CALM
-    assert strengths == sorted(strengths)
-    assert strengths[50] == strengths[99] == 1

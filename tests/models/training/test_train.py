@@ -25,6 +25,7 @@ from models.runs import load_run, read_checkpoint, read_record
 from models.training.flags import Flags, check_flags
 from models.training.material import ValidationSet, gather, judge_set
 from models.training.train import Stopped, train
+from models.widening import widen
 from tests.models.tiny import TINY, make_folder
 
 SYNTHETIC = replace(TINY, steps=2, identities=4, views=2, scenes=2, watched=2, seed=5)
@@ -273,6 +274,17 @@ def test_a_flag_of_the_architecture_that_the_run_to_start_from_has_otherwise_is_
     with pytest.raises(Refused, match=r"--backbone resnet50: the network of --from .* has osnet-x0\.25"):
         check_flags(replace(TINY, start=str(run), backbone="resnet50"))
     assert not (tmp_path / "new").exists()
+
+
+def test_fine_tuning_may_widen_the_network_it_starts_from(run: Path, people: Path, tmp_path: Path) -> None:
+    wider = ("--backbone", "osnet-x0.5", "--people", "4", "--alike", "2", "--rate", "1e-9", "--decay", "0")
+    told = ["train", str(people), "--out", str(tmp_path / "wide"), "--from", str(run), *wider, "--threads", "1"]
+    told += ["--drawers", "0", "--steps", "1"]
+    assert CliRunner().invoke(app, told).exit_code == 0
+    wide, begun = load_run(tmp_path / "wide"), widen(load_run(run), "osnet-x0.5", Flags().seed)
+    assert wide.architecture == begun.architecture
+    learned, first = dict(wide.named_parameters()), dict(begun.named_parameters())
+    assert all(torch.allclose(learned[name], first[name], atol=1e-6) for name in first)
 
 
 def test_a_run_of_another_version_is_no_start(run: Path, people: Path, tmp_path: Path) -> None:

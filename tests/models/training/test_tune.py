@@ -29,6 +29,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 def test_a_space_is_read_from_the_command_line() -> None:
     assert read_axis("neck=true,false").choices == (True, False)
     assert read_axis("warm-up=10..100") == Axis("warm_up", low=10, high=100, whole=True)
+    assert read_axis("calm=0..0.5") == Axis("calm", low=0, high=0.5)
     assert read_axis("warm-up=1..3").points() == (1, 2, 3)
     assert read_axis("schedule=cosine,linear").choices == ("cosine", "linear")
 
