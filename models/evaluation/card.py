@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from models.errors import Refused
+from models.evaluation.history import WIDTH, describe_learning, read_origin
 from models.evaluation.thresholds import Threshold, read_thresholds
 from models.evaluation.trained import DRAWN, read_entries
 from models.files import write_whole
@@ -30,15 +31,6 @@ POOLINGS = {
     "stripes": "pooled in {stripes} horizontal stripes (Sun et al., ECCV 2018)",
     "global+stripes": "pooled as a whole and in {stripes} horizontal stripes (Sun et al., ECCV 2018)",
 }
-LOSSES = {
-    "identity": "the identity loss with label smoothing",
-    "contrastive": "the supervised contrastive loss (Khosla et al., NeurIPS 2020)",
-    "triplet": "the batch-hard triplet loss (Hermans et al., 2017)",
-    "circle": "the circle loss (Sun et al., CVPR 2020)",
-    "center": "the center loss (Wen et al., ECCV 2016)",
-}
-
-WIDTH = 118  # of a line
 TPIRS = ("tpir_match", "tpir_possible")
 
 CARD = """# Model card: {name}
@@ -85,7 +77,7 @@ OF_DRAWN = {  # what is said of a network that learned from people drawn on the 
     "experience": """\
 Only synthetic people: {identities:,} identities drawn by `models/people`, {views} poses and directions of each, every
 picture with a camera, background, light and colour cast of its own; {seen:,} pictures in {steps:,} steps, which took
-{minutes:.0f} minutes, seed {seed}. No photograph was used.""",
+{minutes:.0f} minutes, seed {seed}.{before}""",
     "judged": """\
 Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service. Synthetic people are none that
 was trained on, at 4 fixed cameras × 2 pictures; queries come from the first camera, and the gallery holds strangers
@@ -107,7 +99,7 @@ OF_PICTURES = {  # and of one that learned from pictures on disk
     "experience": """\
 {identities:,} identities in the pictures of `{data}`, without those who were held out; {seen:,} pictures in {steps:,}
 steps, which took {minutes:.0f} minutes, seed {seed}. Whose pictures they are, and with what consent they were taken, is
-for whoever trained it to say.""",
+for whoever trained it to say.{before}""",
     "judged": """\
 Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service. The baseline is a 6-stripe HSV
 histogram.""",
@@ -144,7 +136,10 @@ def write_card(
     """
     flags, steps = run["flags"], run["scores"][-1][0]  # the steps taken, which a run that was stopped has fewer of
     shares = {name: "–" if thresholds[name] is None else f"{thresholds[name]:.1%}" for name in TPIRS}
-    drawn = flags["data"] == DRAWN
+    drawn, start = flags["data"] == DRAWN, read_origin(flags)
+    before = [start.in_words()] if start else []
+    if drawn and (start is None or start.drawn):
+        before.append("No photograph was used.")
     told = {
         "data": Path(run.get("data") or str(flags["data"])).name,
         "identities": flags["identities"] if drawn else run["identities"],
@@ -153,6 +148,7 @@ def write_card(
         "steps": steps,
         "minutes": run["seconds"] / 60,
         "seed": flags["seed"],
+        "before": "\n" + fill(" ".join(before), WIDTH) if before else "",
         "strangers": manifest.thresholds.identities,
         "gallery": manifest.thresholds.gallery,
         "made_from": manifest.thresholds.made_from,
@@ -193,14 +189,6 @@ def describe_architecture(architecture: Mapping[str, Any]) -> str:
     inputs = {"picture": "standardised per picture and channel", "imagenet": "standardised by ImageNet's colours"}
     given = inputs.get(architecture.get("standardise", "picture"), "scaled to 0–1")
     return fill(f"{paper}, `{backbone}`, on inputs {given}; its last maps are {pooling} and projected.", WIDTH)
-
-
-def describe_learning(flags: Mapping[str, Any]) -> str:
-    """One sentence on what the network was trained with, from the flags of its run."""
-    weights = [part.split("=") for part in str(flags.get("losses", "contrastive=1,identity=0.3")).split(",")]
-    losses = " and ".join(f"{LOSSES.get(name, name)} × {float(weight):g}" for name, weight in weights if float(weight))
-    start = "a run of its own" if flags.get("start") else "given weights" if flags.get("weights") else "random weights"
-    return fill(f"Trained from {start} with {losses}, while the randomisation of the pictures grew.", WIDTH)
 
 
 def list_commands(commands: Sequence[str]) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from models.errors import Refused
-from models.evaluation.card import card, describe_architecture, describe_learning
+from models.evaluation.card import card, describe_architecture
+from models.evaluation.history import describe_learning
 from models.evaluation.thresholds import Threshold
+from models.evaluation.trained import read_entries
 from service.embedding.manifest import read_manifest
 
 DEFAULT = Path(__file__).parents[3] / "models" / "default"
@@ -81,6 +83,36 @@ def test_a_network_that_learned_from_pictures_is_not_said_to_have_seen_drawn_peo
     assert "They rest on 40 identities of customers, each once a stranger, with 1,000 people enrolled." in text
     for false in ("synthetic", "No photograph", "not measured on pictures of real people", "/shop", "900 id"):
         assert false not in text
+
+
+@pytest.mark.parametrize("start", ["model", "run", "gone"])
+def test_what_a_network_began_from_is_told(start: str, tmp_path: Path) -> None:
+    files = prepare(tmp_path)
+    began = shutil.copytree(files["run"], tmp_path / "first") if start == "run" else tmp_path / start
+    if start == "run":
+        record = {"commit": "", "environment": {}, "identities": 900, "parameters": 1}
+        write(began / "run.json", json.loads((began / "run.json").read_text()) | record)
+    write(files["run"] / "run.json", RUN | {"flags": FLAGS | {"start": str(began), "alike": 4, "calm": 1.0}})
+    card(**files)
+    text = " ".join((files["model"] / "MODEL_CARD.md").read_text().split())
+    learned = "which had learned from {} identities of synthetic people in {} steps, seed {}. No photograph was used."
+    manifest = read_manifest(DEFAULT)
+    told = {
+        "model": f"It went on from `{manifest.version}`, " + learned.format(*learned_by_default()),
+        "run": "It went on from `run first`, " + learned.format(900, 10, 5),
+        "gone": "It went on from `gone`, of which it is not known here what it had learned from.",
+    }
+    assert told[start] in text
+    assert ("No photograph" in text) == (start != "gone")
+    assert "in batches of 4 who look alike at a time" in text
+    assert "grew" not in text
+
+
+def learned_by_default() -> tuple[str, ...]:
+    """Identities, steps and seed of the model that ships."""
+    told = read_entries(DEFAULT / "model.onnx")
+    counts = (f"{int(told['reappear.' + name]):,}" for name in ("identities", "steps"))
+    return (*counts, told["reappear.seed"])
 
 
 def test_thresholds_of_another_model_are_refused(tmp_path: Path) -> None:
