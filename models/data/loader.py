@@ -61,10 +61,10 @@ class DiskBatches(Dataset[tuple[Tensor, Tensor]]):
 
     def portraits(self, count: int) -> Iterator[NDArray[np.uint8]]:
         """Pictures (count, height, width, 3) of each label, in order, as they are."""
+        size = self.height, self.width
         for label, cameras in enumerate(self.sampler.by_camera):
             rng = np.random.default_rng((self.seed, PORTRAITS, label))
             paths = [self.samples[index].path for index in spread(cameras, count, rng)]
-            size = self.height, self.width
             yield np.stack([resize(load(path, needed(*size)), *size) for path in paths])
 
     @property

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import models.training.flags
+import models.training.notation
 from models.__main__ import app
 from models.errors import Refused
 from models.runs import option
@@ -15,7 +16,8 @@ from models.training.flags import BOUNDS, Flags, check_flags
 
 
 def test_the_examples_in_the_docstrings_hold() -> None:
-    assert doctest.testmod(models.training.flags).failed == 0
+    for module in (models.training.flags, models.training.notation):
+        assert doctest.testmod(module).failed == 0
 
 
 def test_every_flag_is_an_option_with_its_meaning() -> None:
