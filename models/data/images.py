@@ -1,14 +1,18 @@
 """Pictures from disk, decoded as the service does it, and the search for pictures in folders."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.sample import Sample
 from models.errors import Outside, Refused
 from service.errors import BadPicture
 from service.images.decode import WHOLE, PictureLimits, Size, decode_near
+from service.images.preprocess import needed
 
 LIMITS = PictureLimits(max_bytes=64_000_000, max_pixels=64_000_000)  # whole frames are allowed, bombs are not
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -31,6 +35,24 @@ def load(path: Path, least: Size = WHOLE) -> NDArray[np.uint8]:
         raise Outside(f"{path}: {error.detail}; or remove the file") from error
     except OSError as error:
         raise Outside(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The pictures of samples, decoded when they are asked for."""
+
+    samples: Sequence[Sample]
+    least: Size = WHOLE  # in what size they are wanted
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        return load(self.samples[index].path, self.least)
+
+    def shrunk(self, height: int, width: int) -> "Files":
+        """The same, as large as a network of that input needs them."""
+        return replace(self, least=needed(height, width))
 
 
 def is_picture(path: Path) -> bool:

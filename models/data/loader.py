@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from models.batching import Lookalikes, strength_at
 from models.data.augment import FULL, Augmentation, augment
-from models.data.images import Images, load
+from models.data.images import Files, Images, load
 from models.data.sample import Sample
 from models.data.sampler import IdentitySampler, spread
 from models.errors import Refused
@@ -59,13 +59,11 @@ class DiskBatches(Dataset[tuple[Tensor, Tensor]]):
         """From now on, batches of people who look alike."""
         self.sampler.lookalikes = lookalikes
 
-    def portraits(self, count: int) -> Iterator[NDArray[np.uint8]]:
-        """Pictures (count, height, width, 3) of each label, in order, as they are."""
-        size = self.height, self.width
-        for label, cameras in enumerate(self.sampler.by_camera):
-            rng = np.random.default_rng((self.seed, PORTRAITS, label))
-            paths = [self.samples[index].path for index in spread(cameras, count, rng)]
-            yield np.stack([resize(load(path, needed(*size)), *size) for path in paths])
+    def portraits(self, count: int) -> Files:
+        """`count` pictures of each label, label by label, as they are."""
+        labels = enumerate(self.sampler.by_camera)
+        chosen = [spread(one, count, np.random.default_rng((self.seed, PORTRAITS, label))) for label, one in labels]
+        return Files([self.samples[index] for indices in chosen for index in indices])
 
     @property
     def identities(self) -> tuple[int, ...]:

@@ -1,13 +1,12 @@
 """What a model is judged by: pictures of a folder, or synthetic people of a style, as queries and gallery. No torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data.images import Images, load
+from models.data.images import Files, Images
 from models.data.reading import read_set
 from models.data.sample import PictureSet, Sample
 from models.errors import Refused
@@ -15,28 +14,8 @@ from models.evaluation.assessment import Labels
 from models.evaluation.evaluate import IDENTITIES, draw_unseen
 from models.evaluation.metrics import JUNK, Ints
 from models.people.style import STYLES, Style
-from service.images.decode import WHOLE, Size
-from service.images.preprocess import needed
 
 PEOPLE = "people:"  # before the name of a style, in place of a folder
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The pictures of samples, decoded when they are asked for."""
-
-    samples: Sequence[Sample]
-    least: Size = WHOLE  # in what size they are wanted
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        return load(self.samples[index].path, self.least)
-
-    def shrunk(self, height: int, width: int) -> "Files":
-        """The same, as large as a network of that input needs them."""
-        return replace(self, least=needed(height, width))
 
 
 @dataclass(frozen=True, slots=True)

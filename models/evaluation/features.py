@@ -13,12 +13,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.data.images import Images
+from models.data.images import Files, Images
 from models.data.loader import Blocks, stream
 from models.data.sample import Sample
 from models.errors import NotFinite, Refused
 from models.evaluation.distances import unit
-from models.evaluation.exam import Files
 from models.evaluation.graphs import count_cores, first_line, open_graph
 from models.evaluation.histogram import SIZE, describe_colours
 from models.evaluation.metrics import Classification, classify

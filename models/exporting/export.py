@@ -19,9 +19,10 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 
+from models.data.images import Files
 from models.errors import Refused
 from models.evaluation.evaluate import UNSEEN_SEED
-from models.evaluation.exam import Exam, Files
+from models.evaluation.exam import Exam
 from models.evaluation.features import Model
 from models.evaluation.graphs import open_graph
 from models.evaluation.metrics import Scores

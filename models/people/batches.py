@@ -1,6 +1,5 @@
 """Training batches: P people × K pictures, each with its own camera, background and light, ever harder."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +54,9 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         """From now on, batches of people who look alike."""
         self.lookalikes = lookalikes
 
-    def portraits(self, count: int) -> Iterator[Rgb]:
-        """Pictures (count, height, width, 3) of each label, in order, by good cameras and with nobody else on them."""
-        for label, views in enumerate(self.cut_outs):
-            rng = np.random.default_rng((self.seed, PORTRAITS, label))
-            chosen = [views[k] for k in rng.choice(len(views), count, replace=len(views) < count)]
-            shots = [shoot(one, draw_camera(rng, MILD), self.scene(rng), [], rng) for one in chosen]
-            yield np.stack([resize(shot, self.shape.height, self.shape.width) for shot in shots])
+    def portraits(self, count: int) -> "Portraits":
+        """`count` pictures of each label, label by label."""
+        return Portraits(self, count)
 
     def __len__(self) -> int:
         return self.steps
@@ -99,3 +94,19 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
     def scene(self, rng: np.random.Generator) -> Scene:
         """Any background."""
         return self.scenes[rng.integers(len(self.scenes))]
+
+
+@dataclass(frozen=True, slots=True)
+class Portraits:
+    """`count` pictures of each label of some batches, label by label, by good cameras and with nobody else on them."""
+
+    batches: Batches
+    count: int
+
+    def __len__(self) -> int:
+        return len(self.batches.cut_outs) * self.count
+
+    def __getitem__(self, index: int) -> Rgb:
+        views, number = self.batches.cut_outs[index // self.count], index % self.count
+        rng = np.random.default_rng((self.batches.seed, PORTRAITS, index))
+        return shoot(views[number % len(views)], draw_camera(rng, MILD), self.batches.scene(rng), [], rng)

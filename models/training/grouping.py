@@ -1,17 +1,15 @@
 """Batches of people who look alike to the network that training begins from."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from models.batching import REACH, Lookalikes
+from models.data.images import Images
 from models.evaluation.distances import Indexes, Vectors, nearest, row_blocks, unit
 from models.evaluation.exported import load_start
-from models.evaluation.features import model_of
+from models.evaluation.features import extract, model_of
 from models.training.flags import Flags
 from models.training.memory import within_memory
 
@@ -21,8 +19,8 @@ PORTRAITS = 4  # pictures that say how somebody looks
 class Grouped(Protocol):
     """Batches whose people can be chosen by who looks like whom."""
 
-    def portraits(self, count: int) -> Iterator[NDArray[np.uint8]]:
-        """Pictures (count, height, width, 3) of each label, in order."""
+    def portraits(self, count: int) -> Images:
+        """`count` pictures of each label, label by label."""
         ...
 
     def group(self, lookalikes: Lookalikes) -> None:
@@ -31,15 +29,15 @@ class Grouped(Protocol):
 
 
 @within_memory()
-def group_alike(flags: Flags, batches: Grouped, identities: int) -> None:
+def group_alike(flags: Flags, batches: Grouped) -> None:
     """Let people come together who look alike, where --alike asks for it. Raises Refused for a start that cannot be
     read."""
     if not flags.alike:
         return
     model = model_of(load_start(Path(flags.start)), flags.start, flags.device)
-    shown = tqdm(batches.portraits(PORTRAITS), total=identities, desc="looking who looks alike", disable=None)
-    vectors = unit(np.stack([model.run(pictures).mean(0) for pictures in shown]))
-    batches.group(Lookalikes(find_nearest(vectors, REACH * flags.alike), flags.alike))
+    vectors = extract(model, batches.portraits(PORTRAITS), workers=flags.drawers)
+    people = unit(vectors.reshape(-1, PORTRAITS, vectors.shape[1]).mean(1))
+    batches.group(Lookalikes(find_nearest(people, REACH * flags.alike), flags.alike))
 
 
 def find_nearest(vectors: Vectors, count: int) -> Indexes:

@@ -95,7 +95,7 @@ def draw_people(flags: Flags, judged: bool) -> Material:
         calm=CALM if flags.calm is None else flags.calm,
         ramp=flags.ramp,
     )
-    group_alike(flags, batches, flags.identities)
+    group_alike(flags, batches)
     if not judged:
         return Material(batches, flags.identities, ValidationSet("train", [], []), [])
     watched = min(flags.watched or flags.identities, flags.identities)  # of either, so that scores show the gap
@@ -146,7 +146,7 @@ def read_folder(flags: Flags, judged: bool) -> Material:
         calm=1.0 if flags.calm is None else flags.calm,
         ramp=flags.ramp,
     )
-    group_alike(flags, batches, len(identities))
+    group_alike(flags, batches)
     paths = tuple(one.path for one in pictures.train)
     if not judged:
         return Material(batches, len(identities), ValidationSet("train", [], []), [], pictures=paths)

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from models.data.images import Files
 from models.data.sample import Sample
 from models.errors import Refused
-from models.evaluation.exam import Files
 from models.evaluation.features import Model, classify_training, extract, model_of, open_model
 from models.runs import load_run, read_checkpoint, write_checkpoint
 from tests.models.folders import TINY, picture, write_flat, write_run

@@ -34,7 +34,7 @@ def test_drawn_people_come_with_their_doubles() -> None:
     drawn = [cut_outs(1, k, STREET, 4) for k in range(5)]
     shape = Shape(people=4, pictures=2, height=128, width=64)
     batches = Batches([*drawn, *drawn], draw_scenes(1, 4, STREET), shape, steps=20, seed=1)  # k and k + 5 are one
-    group_alike(Flags(start=str(DEFAULT), alike=2), batches, 10)
+    group_alike(Flags(start=str(DEFAULT), alike=2, drawers=0), batches)
     assert batches.lookalikes is not None
     assert batches.lookalikes.nearest[:, 0].tolist() == [(k + 5) % 10 for k in range(10)]
     for step in range(3):
