@@ -20,9 +20,9 @@ from models.people.style import HELD_OUT, STREET
 RECIPE = ("--precision", "bf16", "--average", "0.999", "--views", "16")
 STAGES = (  # of the training: from random weights, then on other people who are hard to tell apart
     ("--backbone", "osnet-ain-x0.5", "--rate", "0.005", "--note-every", "500", "--threads", "1", "--seed", "1"),
-    ("--alike", "8", "--calm", "1", "--rate", "0.002", "--note-every", "1250", "--threads", "2", "--seed", "2"),
+    ("--alike", "8", "--calm", "1", "--rate", "0.002", "--note-every", "900", "--threads", "2", "--seed", "2"),
 )
-STEPS, PEOPLE, SCENES, WATCHED = (8000, 2500), (4000, 6000), (1200, 1500), 100
+STEPS, PEOPLE, SCENES, WATCHED = (8000, 1800), (4000, 6000), (1200, 1500), 100
 ENROLLED = 10_000  # rendered people that thresholds rest on, and as many strangers
 GALLERIES, SERVED = (100, 1_000, 10_000), 1_000  # SERVED is what the manifest's thresholds are for
 STRICT = 0.001  # an FPIR for the card, beside those of the manifest
