@@ -17,12 +17,11 @@ from models.evaluation.open_set import LEAST
 from models.exporting.rendered import fpirs_for
 from models.people.style import HELD_OUT, STREET
 
-RECIPE = ("--precision", "bf16", "--average", "0.999", "--views", "16")
-STAGES = (  # of the training: from random weights, then on other people who are hard to tell apart
-    ("--backbone", "osnet-ain-x0.5", "--rate", "0.005", "--note-every", "500", "--threads", "1", "--seed", "1"),
-    ("--alike", "8", "--calm", "1", "--rate", "0.002", "--note-every", "900", "--threads", "2", "--seed", "2"),
-)
-STEPS, PEOPLE, SCENES, WATCHED = (8000, 1800), (4000, 6000), (1200, 1500), 100
+RECIPE = (
+    "--backbone", "osnet-ain-x0.5", "--rate", "0.005", "--precision", "bf16", "--average", "0.999", "--views", "16",
+    "--note-every", "500", "--threads", "1", "--seed", "1",
+)  # fmt: skip
+STEPS, PEOPLE, SCENES, WATCHED = 8000, 4000, 1200, 100
 ENROLLED = 10_000  # rendered people that thresholds rest on, and as many strangers
 GALLERIES, SERVED = (100, 1_000, 10_000), 1_000  # SERVED is what the manifest's thresholds are for
 STRICT = 0.001  # an FPIR for the card, beside those of the manifest
@@ -33,16 +32,10 @@ def main() -> None:
     """Does it all and prints where the time went."""
     parser = argparse.ArgumentParser(description="Make models/default again.")
     parser.add_argument("--out", type=Path, default=Path("models/default"))
-    parser.add_argument(
-        "--run",
-        type=Path,
-        default=Path("runs/default"),
-        help="folder of the training run; the first one's is called -first",
-    )
-    for name, amounts in (("steps", STEPS), ("identities", PEOPLE), ("scenes", SCENES)):
-        parser.add_argument(
-            f"--{name}", type=int, nargs=2, default=amounts, help="of the first training and the second"
-        )
+    parser.add_argument("--run", type=Path, default=Path("runs/default"), help="folder of the training run")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--identities", type=int, default=PEOPLE, help="synthetic people to train on")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="synthetic backgrounds to train on")
     parser.add_argument("--watched", type=int, default=WATCHED, help="people of each style in a validation")
     parser.add_argument("--judged", type=int, default=IDENTITIES, help="unseen people of each style to evaluate by")
     parser.add_argument("--enrolled", type=int, default=ENROLLED, help="people for the thresholds; hundreds")
@@ -51,9 +44,7 @@ def main() -> None:
 
     start = time.monotonic()
     run, made, vehicles = flags.run, flags.run / "export", flags.shared / "vehicle-reid" / "images"
-    first = run.with_name(f"{run.name}-first")
-    train(first, 0, flags, vehicles / "train")
-    train(run, 1, flags, vehicles / "train", "--from", first)
+    train(flags, vehicles / "train")
     by_gallery = run / "thresholds.json"
     sizes = [size for size in GALLERIES if size <= flags.enrolled]
     fpirs = [*([STRICT] if STRICT * flags.enrolled >= LEAST else []), *fpirs_for(flags.enrolled)]
@@ -72,16 +63,16 @@ def main() -> None:
     print(f"{flags.out} after {(time.monotonic() - start) / 60:.1f} minutes")
 
 
-def train(run: Path, stage: int, flags: argparse.Namespace, vehicles: Path, *more: object) -> None:
-    """A stage of the recipe, or the rest of one that was stopped; nothing where it has ended."""
+def train(flags: argparse.Namespace, vehicles: Path) -> None:
+    """Train by the recipe, or go on with a run that was stopped; nothing where it has ended."""
+    run = flags.run
     begun = (run / "last.pt").exists()
     scores = json.loads((run / "run.json").read_text())["scores"] if begun else []
-    if scores and scores[-1][0] >= flags.steps[stage]:
+    if scores and scores[-1][0] >= flags.steps:
         return
     real = ("--validate", vehicles) if vehicles.is_dir() else ()  # foreign to the generator as well
-    named = (("--steps", flags.steps), ("--identities", flags.identities), ("--scenes", flags.scenes))
-    amounts = [word for name, both in named for word in (name, both[stage])]
-    step("train", "people", "--out", run, *amounts, "--watched", flags.watched, *RECIPE, *STAGES[stage], *real, *more,
+    amounts = ("--steps", flags.steps, "--identities", flags.identities, "--scenes", flags.scenes)
+    step("train", "people", "--out", run, *amounts, "--watched", flags.watched, *RECIPE, *real,
          *(("--resume",) if begun else ()))  # fmt: skip
 
 

@@ -10,7 +10,9 @@ import typer
 
 from models import train_default
 
-FLAGS = argparse.Namespace(steps=(20, 30), identities=(4, 5), scenes=(3, 3), watched=2)
+
+def flags_of(run: Path) -> argparse.Namespace:
+    return argparse.Namespace(run=run, steps=20, identities=4, scenes=3, watched=2)
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def test_a_run_that_was_stopped_goes_on_and_one_that_has_ended_is_left(
     if scores is not None:
         (tmp_path / "last.pt").touch()
         (tmp_path / "run.json").write_text(json.dumps({"scores": scores}))
-    train_default.train(tmp_path, 0, FLAGS, tmp_path / "no vehicles")
+    train_default.train(flags_of(tmp_path), tmp_path / "no vehicles")
     assert ["--resume" in one for one in typed] == ([] if goes_on is None else [goes_on])
 
 
@@ -53,11 +55,3 @@ def test_nothing_is_made_of_a_training_that_was_stopped(monkeypatch: pytest.Monk
     with pytest.raises(SystemExit) as ended:
         train_default.step("train", "people", tmp_path)
     assert ended.value.code == 130
-
-
-def test_the_second_training_goes_on_from_the_first(typed: list[list[str]], tmp_path: Path) -> None:
-    train_default.train(tmp_path / "second", 1, FLAGS, tmp_path, "--from", tmp_path / "first")
-    (words,) = typed
-    assert words[words.index("--from") + 1] == str(tmp_path / "first")
-    assert words[words.index("--steps") + 1] == "30"
-    assert words[words.index("--validate") + 1] == str(tmp_path)
