@@ -1,15 +1,17 @@
 """`python -m models`: draw people, train, evaluate, export, or bring a network from outside.
 
 Exit status: 0 done, 1 the figures or checks are not good enough, 2 the command cannot be used, 3 refused with the
-reason, 130 stopped and saved.
+reason, 130 stopped and saved, 143 ended by SIGTERM.
 """
 
 import ast
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import typer
@@ -68,11 +70,17 @@ for name, place in COMMANDS.items():
 
 def one_line(command: Callable[[], None]) -> None:
     """Run a command; what goes wrong is one line that says what to do."""
+    signal.signal(signal.SIGTERM, end)
     try:
         command()
     except (Refused, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"models: {error}", style="red", markup=False, highlight=False)
         sys.exit(3)
+
+
+def end(number: int, at: FrameType | None) -> None:
+    """End as on an error, so that processes that draw or read end with this one."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

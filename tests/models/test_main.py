@@ -2,9 +2,12 @@
 
 import inspect
 import os
+import signal
 import subprocess
 import sys
+import time
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +45,20 @@ def test_only_what_a_command_needs_is_imported(words: list[str], absent: set[str
     done = subprocess.run([sys.executable, "-c", script, *words], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "Usage: " in done.stdout
     assert absent.isdisjoint(done.stdout.splitlines()[-1].split())
+
+
+def test_processes_that_draw_end_with_a_command_that_is_ended(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "models", "people", "--out", str(tmp_path / "drawn"), "--workers", "2"]
+    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    begun = time.monotonic()
+    while not any(tmp_path.rglob("*.jpg")) and time.monotonic() < begun + 60:
+        time.sleep(0.2)
+    children = [
+        Path("/proc", one) for one in Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    ]
+    assert len(children) >= 2
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 128 + signal.SIGTERM
+    while any(one.exists() for one in children) and time.monotonic() < begun + 90:
+        time.sleep(0.2)
+    assert not [one for one in children if one.exists()]
