@@ -70,7 +70,6 @@ for name, place in COMMANDS.items():
 
 def one_line(command: Callable[[], None]) -> None:
     """Run a command; what goes wrong is one line that says what to do."""
-    signal.signal(signal.SIGTERM, end)
     try:
         command()
     except (Refused, OSError) as error:
@@ -78,10 +77,16 @@ def one_line(command: Callable[[], None]) -> None:
         sys.exit(3)
 
 
+def run_alone(command: Callable[[], None]) -> None:
+    """Run a command as a process of its own, with which those end that draw and read for it."""
+    signal.signal(signal.SIGTERM, end)
+    one_line(command)
+
+
 def end(number: int, at: FrameType | None) -> None:
-    """End as on an error, so that processes that draw or read end with this one."""
+    """Leave as on an error."""
     sys.exit(128 + number)
 
 
 if __name__ == "__main__":
-    one_line(app)
+    run_alone(app)

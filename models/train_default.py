@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from models.__main__ import app, one_line
+from models.__main__ import app, run_alone
 from models.evaluation.evaluate import IDENTITIES, shared_data
 from models.evaluation.open_set import LEAST
 from models.exporting.rendered import fpirs_for
@@ -104,4 +104,4 @@ def step(*command: object) -> None:
 
 
 if __name__ == "__main__":
-    one_line(main)
+    run_alone(main)
