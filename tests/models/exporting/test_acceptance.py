@@ -95,7 +95,7 @@ def test_the_average_precision_of_chance_is_what_random_rankings_have_in_the_mea
 
 
 def test_a_part_has_whole_people_of_two_cameras_and_no_junk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.evaluation.exam.load", lambda path, least: np.zeros((2, 1, 3), np.uint8))
+    monkeypatch.setattr("models.data.images.load", lambda path, least: np.zeros((2, 1, 3), np.uint8))
     exam = make(
         "all", samples((1, 1), (2, 1), (3, 1)), samples((1, 1), (1, 2), (2, 1), (2, 3), (3, 1), (-1, 2), (0, 2), (0, 3))
     )
