@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import os
+import shutil
 import typing
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -150,6 +152,7 @@ class Flags:
     device: Literal["cpu", "cuda"] = flag("cpu", "cpu or cuda")
     threads: int = flag(2, "of PyTorch on the CPU")
     drawers: int = flag(1, "processes that make batches; 0 makes them in between")
+    compile: bool = flag(False, "the network first, a minute or two; each step is then faster; needs a C++ compiler")
 
     def objective(self) -> Weights:
         """The losses that these flags describe."""
@@ -177,6 +180,8 @@ def check_flags(flags: Flags) -> Flags:
         raise Refused("--device cuda: PyTorch sees no CUDA device; give --device cpu")
     if flags.precision == "fp16" and flags.device == "cpu":
         raise Refused("--precision fp16: needs --device cuda; give bf16 on the CPU")
+    if flags.compile and flags.device == "cpu" and find_compiler() is None:
+        raise Refused("--compile: needs a C++ compiler; install g++, name another in CXX, or leave --compile out")
     read_milestones(flags.milestones)
     flags.objective()
     if flags.start:
@@ -188,6 +193,11 @@ def check_flags(flags: Flags) -> Flags:
     if flags.alike and not flags.start:
         raise Refused("--alike: needs a network that knows who looks alike; name a run or an exported folder by --from")
     return flags
+
+
+def find_compiler() -> str | None:
+    """The C++ compiler that PyTorch compiles networks with, or None."""
+    return shutil.which(os.environ.get("CXX", "g++"))
 
 
 def check_sizes(flags: Flags) -> None:

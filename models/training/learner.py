@@ -1,6 +1,7 @@
 """A network with its losses, optimiser and moving average: all that a step of training changes."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Learner:
         self.loaded = loaded  # what became of the file of initial weights, in words
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in PyTorch's types
         self.network, self.objective = network.to(self.device), objective.to(self.device)
+        self.compiled = torch.compile(network.embed, dynamic=False) if flags.compile else network.embed
         groups = parameter_groups(network, objective, 1.0, flags.decay, flags.early_factor)
         self.optimiser: torch.optim.Optimizer
         if flags.optimiser == "adamw":
@@ -81,7 +83,7 @@ class Learner:
                 shrink(images.to(self.device, non_blocking=True), *size_at(self.flags, step)),
                 labels.to(self.device),
             )
-            embedded = self.embed(images)
+            embedded = self.embed(images, self.compiled if watch is None else self.network.embed)
             loss, named = self.objective(embedded, labels)
             total += loss.item() / len(batches)
             for name, part in named.items():
@@ -100,11 +102,14 @@ class Learner:
             self.average.update_parameters(self.network)
         return Loss(total, parts, rate)
 
-    def embed(self, images: Tensor) -> Embedded:
-        """Vectors before and behind the neck, in single precision whatever the network computes in."""
+    def embed(self, images: Tensor, network: Callable[[Tensor], Embedded] | None = None) -> Embedded:
+        """Vectors before and behind the neck, in single precision whatever the network computes in.
+
+        `network` is what computes them: the plain one, whose parts can be listened to, or the compiled one.
+        """
         kind = PRECISIONS[self.flags.precision]
         with torch.autocast(self.device.type, kind, enabled=self.flags.precision != "fp32"):
-            embedded = self.network.embed(images)
+            embedded = (network or self.network.embed)(images)
         return Embedded(embedded.before.float(), embedded.after.float())
 
     def prepare(self, step: int, rate: float | None) -> float:
