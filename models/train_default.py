@@ -16,12 +16,15 @@ from models.evaluation.evaluate import IDENTITIES, shared_data
 from models.evaluation.open_set import LEAST
 from models.exporting.rendered import fpirs_for
 from models.people.style import HELD_OUT, STREET
+from models.training.compiling import find_compiler
 
-RECIPE = (
-    "--backbone", "osnet-ain-x0.5", "--rate", "0.005", "--precision", "bf16", "--average", "0.999", "--views", "16",
-    "--note-every", "500", "--threads", "1", "--seed", "1",
-)  # fmt: skip
-STEPS, PEOPLE, SCENES, WATCHED = 8000, 4000, 1200, 100
+SHARED = "--precision bf16 --average 0.999 --views 16 --threads 2"
+STAGES = (  # the second begins with the network of the first, widened, and brings people together who look alike to it
+    "--backbone osnet-ain-x0.5 --rate 0.005 --seed 1 --note-every 500",
+    "--backbone osnet-ain-x1.0 --rate 0.002 --seed 2 --note-every 850 --alike 8 --calm 1",
+)
+STEPS, PEOPLE, SCENES, WATCHED = (8000, 3400), (4000, 6000), (1200, 1500), 100
+WORTH_COMPILING = 500  # steps: fewer take no longer than the compiler
 ENROLLED = 10_000  # rendered people that thresholds rest on, and as many strangers
 GALLERIES, SERVED = (100, 1_000, 10_000), 1_000  # SERVED is what the manifest's thresholds are for
 STRICT = 0.001  # an FPIR for the card, beside those of the manifest
@@ -32,10 +35,10 @@ def main() -> None:
     """Does it all and prints where the time went."""
     parser = argparse.ArgumentParser(description="Make models/default again.")
     parser.add_argument("--out", type=Path, default=Path("models/default"))
-    parser.add_argument("--run", type=Path, default=Path("runs/default"), help="folder of the training run")
-    parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--identities", type=int, default=PEOPLE, help="synthetic people to train on")
-    parser.add_argument("--scenes", type=int, default=SCENES, help="synthetic backgrounds to train on")
+    parser.add_argument("--run", type=Path, default=Path("runs/default"), help="folder of the second training run")
+    parser.add_argument("--steps", type=int, nargs=2, default=STEPS, help="of the first run and of the second")
+    parser.add_argument("--identities", type=int, nargs=2, default=PEOPLE, help="synthetic people of each")
+    parser.add_argument("--scenes", type=int, nargs=2, default=SCENES, help="synthetic backgrounds of each")
     parser.add_argument("--watched", type=int, default=WATCHED, help="people of each style in a validation")
     parser.add_argument("--judged", type=int, default=IDENTITIES, help="unseen people of each style to evaluate by")
     parser.add_argument("--enrolled", type=int, default=ENROLLED, help="people for the thresholds; hundreds")
@@ -64,16 +67,24 @@ def main() -> None:
 
 
 def train(flags: argparse.Namespace, vehicles: Path) -> None:
-    """Train by the recipe, or go on with a run that was stopped; nothing where it has ended."""
-    run = flags.run
-    begun = (run / "last.pt").exists()
+    """Train by the recipe, or go on with a run that was stopped; nothing where both have ended."""
+    first = flags.run.with_name(f"{flags.run.name}-first")
+    train_stage(0, first, flags, vehicles)
+    train_stage(1, flags.run, flags, vehicles, "--from", first)
+
+
+def train_stage(stage: int, run: Path, flags: argparse.Namespace, vehicles: Path, *start: object) -> None:
+    """One of the two runs; nothing where it has ended."""
+    begun, steps = (run / "last.pt").exists(), flags.steps[stage]
     scores = json.loads((run / "run.json").read_text())["scores"] if begun else []
-    if scores and scores[-1][0] >= flags.steps:
+    if scores and scores[-1][0] >= steps:
         return
     real = ("--validate", vehicles) if vehicles.is_dir() else ()  # foreign to the generator as well
-    amounts = ("--steps", flags.steps, "--identities", flags.identities, "--scenes", flags.scenes)
-    step("train", "people", "--out", run, *amounts, "--watched", flags.watched, *RECIPE, *real,
-         *(("--resume",) if begun else ()))  # fmt: skip
+    amounts = ("--steps", steps, "--identities", flags.identities[stage], "--scenes", flags.scenes[stage])
+    faster = ("--compile",) if steps >= WORTH_COMPILING and find_compiler() else ()
+    how = ("--resume",) if begun else faster
+    step("train", "people", "--out", run, *start, *amounts, "--watched", flags.watched, *SHARED.split(),
+         *STAGES[stage].split(), *real, *how)  # fmt: skip
 
 
 def evaluate(model: str, data: str, people: int, run: Path) -> Path:

@@ -73,8 +73,8 @@ def test_every_command_that_looks_after_it_works_as_written(port: int, data_dir:
 def test_the_default_extractor_can_be_made_again(tmp_path: Path) -> None:
     others = {command for command in COMMANDS if not command.startswith(("curl ", ".venv/bin/reappear "))}
     assert others == {"make serve", "make test", "make train-default"}
-    few = f"--out {tmp_path / 'model'} --run {tmp_path / 'run'} --steps 2 --identities 32 --judged 8"
-    few += " --enrolled 100 --scenes 10 --watched 8"
+    few = f"--out {tmp_path / 'model'} --run {tmp_path / 'run'} --steps 2 2 --identities 32 32 --judged 8"
+    few += " --enrolled 100 --scenes 10 10 --watched 8"
     quick = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}  # drawing is slow
     done = subprocess.run(
         ["make", "train-default", f"TRAIN={few}"],

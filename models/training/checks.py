@@ -37,7 +37,7 @@ class Check:
 
 def check(flags: Flags) -> list[Check]:
     """All checks on these flags and their data; nothing is written."""
-    flags = replace(flags, average=0.0, accumulate=1, freeze_steps=0, resize="")
+    flags = replace(flags, average=0.0, accumulate=1, freeze_steps=0, resize="", compile=False)
     flags = check_flags(flags)
     torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)

@@ -2,8 +2,6 @@
 
 import inspect
 import math
-import os
-import shutil
 import typing
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -18,6 +16,7 @@ from models.errors import Refused
 from models.evaluation.exported import read_start
 from models.network import Architecture
 from models.runs import option
+from models.training.compiling import find_compiler
 from models.training.losses import NAMES, Weights
 from models.training.notation import read_losses, read_milestones, read_sizes
 from models.training.schedules import SCHEDULES
@@ -152,7 +151,7 @@ class Flags:
     device: Literal["cpu", "cuda"] = flag("cpu", "cpu or cuda")
     threads: int = flag(2, "of PyTorch on the CPU")
     drawers: int = flag(1, "processes that make batches; 0 makes them in between")
-    compile: bool = flag(False, "the network first, a minute or two; each step is then faster; needs a C++ compiler")
+    compile: bool = flag(False, "the network first, a minute or two: each step is faster then; needs a C++ compiler")
 
     def objective(self) -> Weights:
         """The losses that these flags describe."""
@@ -193,11 +192,6 @@ def check_flags(flags: Flags) -> Flags:
     if flags.alike and not flags.start:
         raise Refused("--alike: needs a network that knows who looks alike; name a run or an exported folder by --from")
     return flags
-
-
-def find_compiler() -> str | None:
-    """The C++ compiler that PyTorch compiles networks with, or None."""
-    return shutil.which(os.environ.get("CXX", "g++"))
 
 
 def check_sizes(flags: Flags) -> None:

@@ -15,6 +15,7 @@ from models.data.erasing import RandomErasing
 from models.errors import NotFinite, Refused
 from models.evaluation.exported import load_start
 from models.network import Embedded, Extractor
+from models.training.compiling import compile_embed
 from models.training.flags import Flags, size_at
 from models.training.losses import Objective
 from models.training.memory import within_memory
@@ -46,7 +47,7 @@ class Learner:
         self.loaded = loaded  # what became of the file of initial weights, in words
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in PyTorch's types
         self.network, self.objective = network.to(self.device), objective.to(self.device)
-        self.compiled = torch.compile(network.embed, dynamic=False) if flags.compile else network.embed
+        self.fast = compile_embed(network.embed) if flags.compile else network.embed
         groups = parameter_groups(network, objective, 1.0, flags.decay, flags.early_factor)
         self.optimiser: torch.optim.Optimizer
         if flags.optimiser == "adamw":
@@ -83,7 +84,7 @@ class Learner:
                 shrink(images.to(self.device, non_blocking=True), *size_at(self.flags, step)),
                 labels.to(self.device),
             )
-            embedded = self.embed(images, self.compiled if watch is None else self.network.embed)
+            embedded = self.embed(images, self.fast if watch is None else self.network.embed)
             loss, named = self.objective(embedded, labels)
             total += loss.item() / len(batches)
             for name, part in named.items():

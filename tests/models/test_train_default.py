@@ -9,10 +9,17 @@ import pytest
 import typer
 
 from models import train_default
+from models.widening import widens
 
 
-def flags_of(run: Path) -> argparse.Namespace:
-    return argparse.Namespace(run=run, steps=20, identities=4, scenes=3, watched=2)
+def flags_of(run: Path, steps: int = 20) -> argparse.Namespace:
+    return argparse.Namespace(run=run, steps=(10, steps), identities=(4, 6), scenes=(3, 5), watched=2)
+
+
+def leave(run: Path, scores: list[Any]) -> None:
+    run.mkdir()
+    (run / "last.pt").touch()
+    (run / "run.json").write_text(json.dumps({"scores": scores}))
 
 
 @pytest.fixture
@@ -27,17 +34,51 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
+FIRST_ENDED = [[10, "street", 0.1, 0.2, 0.3]]
+
+
 @pytest.mark.parametrize(
-    ("scores", "goes_on"), [(None, False), ([], True), ([[10, "street", 0.1, 0.2, 0.3]], True), ([[20]], None)]
+    ("first", "second", "typed_for"),
+    [
+        (None, None, [("first", False), ("second", False)]),
+        ([], None, [("first", True), ("second", False)]),
+        (FIRST_ENDED, None, [("second", False)]),
+        (FIRST_ENDED, [[10, "street", 0.1, 0.2, 0.3]], [("second", True)]),
+        (FIRST_ENDED, [[20]], []),
+    ],
 )
 def test_a_run_that_was_stopped_goes_on_and_one_that_has_ended_is_left(
-    scores: list[Any] | None, goes_on: bool | None, typed: list[list[str]], tmp_path: Path
+    first: list[Any] | None, second: list[Any] | None, typed_for: list[tuple[str, bool]], typed: list[list[str]],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    folders = {"first": tmp_path / "run-first", "second": tmp_path / "run"}
+    for name, scores in (("first", first), ("second", second)):
+        if scores is not None:
+            leave(folders[name], scores)
+    train_default.train(flags_of(folders["second"]), tmp_path / "no vehicles")
+    assert [(one[3], "--resume" in one) for one in typed] == [
+        (str(folders[name]), goes_on) for name, goes_on in typed_for
+    ]
+
+
+def test_the_second_run_widens_the_network_of_the_first(typed: list[list[str]], tmp_path: Path) -> None:
+    train_default.train(flags_of(tmp_path / "run"), tmp_path / "no vehicles")
+    first, second = typed
+    assert "--from" not in first
+    assert second[second.index("--from") + 1] == str(tmp_path / "run-first")
+    assert widens(*(one[one.index("--backbone") + 1] for one in typed))
+
+
+def test_a_network_is_compiled_where_that_is_worth_it(
+    typed: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    if scores is not None:
-        (tmp_path / "last.pt").touch()
-        (tmp_path / "run.json").write_text(json.dumps({"scores": scores}))
-    train_default.train(flags_of(tmp_path), tmp_path / "no vehicles")
-    assert ["--resume" in one for one in typed] == ([] if goes_on is None else [goes_on])
+    monkeypatch.setattr(train_default, "find_compiler", lambda: "g++")
+    train_default.train(flags_of(tmp_path / "run", steps=5000), tmp_path / "no vehicles")
+    assert ["--compile" in one for one in typed] == [False, True]
+    typed.clear()
+    monkeypatch.setattr(train_default, "find_compiler", lambda: None)
+    train_default.train(flags_of(tmp_path / "run", steps=5000), tmp_path / "no vehicles")
+    assert ["--compile" in one for one in typed] == [False, False]
 
 
 def test_nothing_is_made_of_a_training_that_was_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """A step of training: frozen parts, precision, accumulation, averages and rates by depth."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from models.network import Embedded
 from models.training.flags import Flags
 from models.training.learner import Batch, Learner, averaging, make_learner, not_finite, shrink
+from models.training.watching import Watch
 from tests.models.tiny import TINY
 
 PLAIN = replace(TINY, losses="identity=1,contrastive=1")
@@ -144,3 +147,25 @@ def test_a_loss_that_is_not_finite_is_told_by_its_part_with_what_may_help(flags:
 def test_the_step_schedule_falls_where_and_as_far_as_it_is_told() -> None:
     learner = make(replace(PLAIN, schedule="step", milestones="0.5", factor=0.25, steps=4, warm_up=0, rate=0.1))
     assert [learner.prepare(step, None) for step in range(4)] == pytest.approx([0.1, 0.1, 0.025, 0.025])
+
+
+def test_a_step_that_is_watched_runs_the_plain_network_whose_parts_can_be_listened_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = 0
+
+    def counted(embed: Callable[[torch.Tensor], Embedded]) -> Callable[[torch.Tensor], Embedded]:
+        def call(images: torch.Tensor) -> Embedded:
+            nonlocal calls
+            calls += 1
+            return embed(images)
+
+        return call
+
+    monkeypatch.setattr("models.training.learner.compile_embed", counted)
+    learner, watch = make(replace(PLAIN, compile=True)), Watch()
+    learner.learn(0, [draw()])
+    assert calls == 1
+    learner.learn(1, [draw()], watch)
+    assert calls == 1
+    assert watch.activations
