@@ -98,10 +98,11 @@ def standardise(images: Tensor) -> Tensor:
 
     It removes the exposure and the colour cast of a camera, which differ most between cameras, before the first weight.
     """
-    x = images.to(torch.float32).permute(0, 3, 1, 2)
-    x = x - x.mean((2, 3), keepdim=True)
-    variance = (x * x).mean((2, 3), keepdim=True)
-    return x * torch.rsqrt(variance + 4.0)  # 4: two grey levels, so that a flat image is not all noise
+    x = images.permute(0, 3, 1, 2).flatten(2).to(torch.float32)
+    x = x - x.mean(2, keepdim=True)
+    variance = (x * x).mean(2, keepdim=True)
+    x = x * torch.rsqrt(variance + 4.0)  # 4: two grey levels, so that a flat image is not all noise
+    return x.reshape(-1, 3, *images.shape[1:3])
 
 
 class Standardise(nn.Module):

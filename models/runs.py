@@ -38,6 +38,7 @@ class Record:
     commit: str
     environment: dict[str, Any]
     data: str = ""  # where the pictures lay, absolute; empty for people drawn on the fly
+    origin: dict[str, Any] = field(default_factory=dict)  # what it began from: ancestry.Start
     loaded: str = ""  # what became of the file of initial weights, in words
     across: bool = True  # whether somebody to learn from was seen by two cameras
     losses: list[LossNote] = field(default_factory=list)

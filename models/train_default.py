@@ -5,24 +5,27 @@ ended is not trained again.
 """
 
 import argparse
-import json
 import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from models.__main__ import app, run_alone
+from models.errors import Refused
 from models.evaluation.evaluate import IDENTITIES, shared_data
 from models.evaluation.open_set import LEAST
+from models.evaluation.thresholds import SITE
 from models.exporting.rendered import fpirs_for
 from models.people.style import HELD_OUT, STREET
+from models.runs import option, read_record
 from models.training.compiling import find_compiler
 
-SHARED = "--precision bf16 --average 0.999 --views 16 --threads 2"
-STAGES = (  # the second begins with the network of the first, widened, and brings people together who look alike to it
-    "--backbone osnet-ain-x0.5 --rate 0.005 --seed 1 --note-every 500",
-    "--backbone osnet-ain-x1.0 --rate 0.002 --seed 2 --note-every 850 --alike 8 --calm 1",
-)
+SHARED = {"precision": "bf16", "average": 0.999, "views": 16}
+STAGES: tuple[dict[str, Any], ...] = (
+    {"backbone": "osnet-ain-x0.5", "rate": 0.005, "seed": 1, "note_every": 500},
+    {"backbone": "osnet-ain-x1.0", "rate": 0.002, "seed": 2, "note_every": 850, "alike": 8, "calm": 1.0},
+)  # the second begins with the network of the first, widened, and brings people together who look alike to it
 STEPS, PEOPLE, SCENES, WATCHED = (8000, 3400), (4000, 6000), (1200, 1500), 100
 WORTH_COMPILING = 500  # steps: fewer take no longer than the compiler
 ENROLLED = 10_000  # rendered people that thresholds rest on, and as many strangers
@@ -44,6 +47,10 @@ def main() -> None:
     parser.add_argument("--enrolled", type=int, default=ENROLLED, help="people for the thresholds; hundreds")
     parser.add_argument("--shared", type=Path, default=shared_data())
     flags = parser.parse_args()
+    if flags.enrolled < SITE or flags.enrolled % SITE:
+        raise Refused(f"--enrolled {flags.enrolled}: give a multiple of {SITE}")
+    if flags.judged < 2:  # somebody to find, and somebody else
+        raise Refused(f"--judged {flags.judged}: give at least 2")
 
     start = time.monotonic()
     run, made, vehicles = flags.run, flags.run / "export", flags.shared / "vehicle-reid" / "images"
@@ -67,24 +74,39 @@ def main() -> None:
 
 
 def train(flags: argparse.Namespace, vehicles: Path) -> None:
-    """Train by the recipe, or go on with a run that was stopped; nothing where both have ended."""
+    """Train by the recipe, or go on with a run that was stopped. Raises Refused where a run was made by another."""
     first = flags.run.with_name(f"{flags.run.name}-first")
-    train_stage(0, first, flags, vehicles)
-    train_stage(1, flags.run, flags, vehicles, "--from", first)
-
-
-def train_stage(stage: int, run: Path, flags: argparse.Namespace, vehicles: Path, *start: object) -> None:
-    """One of the two runs; nothing where it has ended."""
-    begun, steps = (run / "last.pt").exists(), flags.steps[stage]
-    scores = json.loads((run / "run.json").read_text())["scores"] if begun else []
-    if scores and scores[-1][0] >= steps:
+    if has_ended(flags.run, recipe_of(1, flags)):
         return
+    if not has_ended(first, recipe_of(0, flags)):
+        train_stage(first, recipe_of(0, flags), vehicles)
+    train_stage(flags.run, recipe_of(1, flags), vehicles, "--from", first)
+
+
+def recipe_of(stage: int, flags: argparse.Namespace) -> dict[str, Any]:
+    """The flags of one of the two runs, by name."""
+    amounts = {"steps": flags.steps[stage], "identities": flags.identities[stage], "scenes": flags.scenes[stage]}
+    return {**amounts, "watched": flags.watched, **SHARED, **STAGES[stage]}
+
+
+def has_ended(run: Path, recipe: dict[str, Any]) -> bool:
+    """Whether a run was trained to its end. Raises Refused where it was made by another recipe."""
+    if not (run / "last.pt").exists():
+        return False
+    record = read_record(run)
+    other = [f"{option(name)} {record.flags.get(name)}" for name in recipe if record.flags.get(name) != recipe[name]]
+    if other:
+        raise Refused(f"{run}: was made by another recipe, with {', '.join(other)}; give another folder by --run")
+    return bool(record.scores) and record.scores[-1][0] >= recipe["steps"]
+
+
+def train_stage(run: Path, recipe: dict[str, Any], vehicles: Path, *start: object) -> None:
+    """One of the two runs."""
     real = ("--validate", vehicles) if vehicles.is_dir() else ()  # foreign to the generator as well
-    amounts = ("--steps", steps, "--identities", flags.identities[stage], "--scenes", flags.scenes[stage])
-    faster = ("--compile",) if steps >= WORTH_COMPILING and find_compiler() else ()
-    how = ("--resume",) if begun else faster
-    step("train", "people", "--out", run, *start, *amounts, "--watched", flags.watched, *SHARED.split(),
-         *STAGES[stage].split(), *real, *how)  # fmt: skip
+    faster = "--compile" if recipe["steps"] >= WORTH_COMPILING and find_compiler() else "--no-compile"
+    going_on = ("--resume",) if (run / "last.pt").exists() else ()
+    given = [one for name, value in recipe.items() for one in (option(name), value)]
+    step("train", "people", "--out", run, *start, *given, *real, faster, *going_on)
 
 
 def evaluate(model: str, data: str, people: int, run: Path) -> Path:

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 
 from models.errors import Refused
-from models.evaluation.history import WIDTH, describe_learning, read_origin
+from models.evaluation.ancestry import DRAWN, DRAWN_ONES, origin_of, read_entries, saw_only_drawn
+from models.evaluation.history import WIDTH, describe_learning
 from models.evaluation.thresholds import Threshold, read_thresholds
-from models.evaluation.trained import DRAWN, read_entries
 from models.files import write_whole
 from service.embedding.manifest import Manifest, read_manifest
 from service.errors import ModelRefused
@@ -31,6 +31,7 @@ POOLINGS = {
     "stripes": "pooled in {stripes} horizontal stripes (Sun et al., ECCV 2018)",
     "global+stripes": "pooled as a whole and in {stripes} horizontal stripes (Sun et al., ECCV 2018)",
 }
+VEHICLES = "vehicle-reid/"  # in the name of the set of real vehicles
 TPIRS = ("tpir_match", "tpir_possible")
 
 CARD = """# Model card: {name}
@@ -75,39 +76,40 @@ of strangers passes with {gallery:,} people enrolled, about 1 − (1 − p)^k do
 
 OF_DRAWN = {  # what is said of a network that learned from people drawn on the fly
     "experience": """\
-Only synthetic people: {identities:,} identities drawn by `models/people`, {views} poses and directions of each, every
+{only} synthetic people: {identities:,} identities drawn by `models/people`, {views} poses and directions of each, every
 picture with a camera, background, light and colour cast of its own; {seen:,} pictures in {steps:,} steps, which took
 {minutes:.0f} minutes, seed {seed}.{before}""",
-    "judged": """\
-Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service. Synthetic people are none that
-was trained on, at 4 fixed cameras × 2 pictures; queries come from the first camera, and the gallery holds strangers
-from that camera too. `street` is the style of the training; `toy`, `mall` and `plaza` have other bodies, clothes,
-light, viewpoints, backgrounds and cameras. Of the real vehicles every picture queries all others: a domain as foreign
-as can be. The baseline is a 6-stripe HSV histogram.""",
-    "meaning": """
-
-The figures on `street` say that the network learned what the generator shows, those on the other styles how much of it
-carries over to a generator that was changed on purpose. Neither says how it does on photographs.""",
     "resting": """\
 They rest on {strangers:,} **synthetic** identities that are neither trained on nor in the table, each asked for once
 in a gallery of {gallery:,} people, two crops of each, from another camera.""",
     "limit": """\
-It was not measured on pictures of real people. Networks trained on synthetic people lose most of their score on real
-  pictures: expect a useful order of candidates, not an identification.""",
+Networks trained on synthetic people lose most of their score on real pictures: expect a useful order of candidates, not
+  an identification.{unmeasured}""",
 }
 OF_PICTURES = {  # and of one that learned from pictures on disk
     "experience": """\
 {identities:,} identities in the pictures of `{data}`, without those who were held out; {seen:,} pictures in {steps:,}
 steps, which took {minutes:.0f} minutes, seed {seed}. Whose pictures they are, and with what consent they were taken, is
 for whoever trained it to say.{before}""",
-    "judged": """\
-Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service. The baseline is a 6-stripe HSV
-histogram.""",
-    "meaning": "",
     "resting": "They rest on {made_from}, with {gallery:,} people enrolled.",
     "limit": """\
 It has seen only the cameras and people of `{data}`: measure it on those that it will serve.""",
 }
+
+JUDGED = {  # how pictures were judged by, by what is in the names of those it is said of
+    "": "Market-1501 protocol, cosine, through ONNX Runtime and the preprocessing of the service.",
+    DRAWN_ONES: "Synthetic people are none that was trained on, at 4 fixed cameras × 2 pictures; queries come from the "
+    "first camera, and the gallery holds strangers from that camera too.",
+    "people, street": "`street` is the style of those that networks here are trained on; the other styles have other "
+    "bodies, clothes, light, viewpoints, backgrounds and cameras.",
+    VEHICLES: "Of the real vehicles every picture queries all others: a domain as foreign as can be.",
+}
+BASELINE = "The baseline is a 6-stripe HSV histogram."
+MEANING = """
+
+The figures on `street` say that the network learned what the generator shows, those on the other styles how much of it
+carries over to a generator that was changed on purpose. Neither says how it does on photographs."""
+UNMEASURED = "\n  It was not measured on pictures of real people."
 
 BY_GALLERY = """
 
@@ -123,7 +125,7 @@ nearest of all. Intervals hold 95 %, by a bootstrap over identities.
 def write_card(
     folder: Path,
     run: Mapping[str, Any],
-    table: Sequence[str],
+    evaluations: Sequence[Mapping[str, Any]],
     manifest: Manifest,
     thresholds: Mapping[str, float | None],
     by_gallery: Sequence[Threshold],
@@ -131,16 +133,18 @@ def write_card(
 ) -> None:
     """Write MODEL_CARD.md beside the manifest.
 
-    `run` is what run.json says, `table` Markdown lines of figures, `thresholds` match and possible with their TPIR
-    (None: not measured), `commands` those that made the figures. Raises Refused when it cannot be written.
+    `run` is what run.json says, `evaluations` files of `evaluate --json`, `thresholds` match and possible with
+    their TPIR (None: not measured), `commands` those that made the figures. Raises Refused when it cannot be written.
     """
     flags, steps = run["flags"], run["scores"][-1][0]  # the steps taken, which a run that was stopped has fewer of
     shares = {name: "–" if thresholds[name] is None else f"{thresholds[name]:.1%}" for name in TPIRS}
-    drawn, start = flags["data"] == DRAWN, read_origin(flags)
-    before = [start.in_words()] if start else []
-    if drawn and (start is None or start.drawn):
-        before.append("No photograph was used.")
+    drawn, noted = flags["data"] == DRAWN, run.get("origin", {})
+    start, only_drawn = origin_of(flags, noted), saw_only_drawn(flags, noted)
+    before = [*([start.in_words()] if start else []), *(["No photograph was used."] if only_drawn else [])]
+    judged = [str(one["data"]) for one in evaluations]
     told = {
+        "only": "Only" if only_drawn else "In this training only",
+        "unmeasured": "" if any(is_of_people(one) for one in judged) else UNMEASURED,
         "data": Path(run.get("data") or str(flags["data"])).name,
         "identities": flags["identities"] if drawn else run["identities"],
         "views": flags["views"],
@@ -167,7 +171,9 @@ def write_card(
         parameters=run["parameters"],
         megabytes=(folder / manifest.file).stat().st_size / 1e6,
         learned=describe_learning(flags),
-        table="\n".join(table),
+        judged=describe_judging(evaluations),
+        table="\n".join(tabulate_evaluations(evaluations)),
+        meaning=MEANING if drawn and any("people, street" in one for one in judged) else "",
         commands=list_commands(commands),
         match=thresholds["match"],
         possible=thresholds["possible"],
@@ -189,6 +195,20 @@ def describe_architecture(architecture: Mapping[str, Any]) -> str:
     inputs = {"picture": "standardised per picture and channel", "imagenet": "standardised by ImageNet's colours"}
     given = inputs.get(architecture.get("standardise", "picture"), "scaled to 0–1")
     return fill(f"{paper}, `{backbone}`, on inputs {given}; its last maps are {pooling} and projected.", WIDTH)
+
+
+def describe_judging(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """How the pictures of these evaluations were judged by."""
+    names = [str(one["data"]) for one in evaluations]
+    said = [sentence for part, sentence in JUDGED.items() if any(part in name for name in names)]
+    if any(one["model"] == "histogram" for one in evaluations):
+        said.append(BASELINE)
+    return fill(" ".join(said), WIDTH)
+
+
+def is_of_people(name: str) -> bool:
+    """Whether a set that was judged by may show real people."""
+    return DRAWN_ONES not in name and VEHICLES not in name
 
 
 def list_commands(commands: Sequence[str]) -> str:
@@ -239,8 +259,7 @@ def card(
     try:
         decisions = decide(manifest, by_gallery)
         made_by = [*(one["command"] for one in found), by_size["command"]]
-        table, record = tabulate_evaluations(found), read_json(run / "run.json")
-        write_card(model, record, table, manifest, decisions, by_gallery, made_by)
+        write_card(model, read_json(run / "run.json"), found, manifest, decisions, by_gallery, made_by)
     except (KeyError, TypeError, IndexError) as error:
         raise Refused(f"{error} is missing in a file of another version; make run and figures anew") from error
 

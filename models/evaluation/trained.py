@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
 from tqdm import tqdm
 
 from models.data.reading import SEED, read_set
 from models.data.sample import PictureSet
 from models.errors import Refused
+from models.evaluation.ancestry import DRAWN, DRAWN_ONES, read_entries, saw_only_drawn, says_only_drawn
 from models.evaluation.evaluate import IDENTITIES
 from models.evaluation.exam import PEOPLE, Exam, read_exam
 from models.evaluation.exported import is_exported
@@ -25,8 +25,6 @@ from service.embedding.manifest import read_manifest
 from service.errors import ModelRefused
 
 FILE, BEFORE = "trained_on.txt", " before"
-DRAWN_ONES = "synthetic people"  # as the metadata of an exported file has them
-DRAWN = "people"  # what a run was trained on where people were drawn on the fly
 DIGITS = 16  # of a digest: 64 bits, so that two of a million pictures share one once in forty million sets
 
 
@@ -197,24 +195,22 @@ def read_exam_of(
     return exam
 
 
-def read_entries(path: Path) -> dict[str, str]:
-    """What an ONNX file says of itself in its metadata."""
-    return {one.key: one.value for one in onnx.load(path).metadata_props}
-
-
 def warn_of_export(model: Path, data: str) -> None:
-    """Say on stderr that an exported folder does not know whom its run held out, where that was of pictures."""
+    """Say on stderr that an exported folder does not know whom its run held out, where it may have seen pictures."""
     try:
-        told = read_entries(model / read_manifest(model).file)
+        entries = read_entries(model / read_manifest(model).file)
     except (ModelRefused, OSError):
         return  # opening it says what is wrong
-    learned_from = told.get("reappear.trained_on", DRAWN_ONES)
-    if learned_from != DRAWN_ONES:
-        print(
-            f"{model} learned from pictures of {learned_from}, and does not know of whom: where people of {data} may "
-            "be among them, judge the run that it was exported from",
-            file=sys.stderr,
-        )
+    learned_from = entries.get("reappear.trained_on")
+    if learned_from is None or says_only_drawn(entries):
+        return
+    if learned_from == DRAWN_ONES:
+        learned_from = f"{entries.get('reappear.started_from', 'whoever made its weights')} before drawn people"
+    print(
+        f"{model} learned from pictures of {learned_from}, and does not know of whom: where people of {data} may "
+        "be among them, judge the run that it was exported from",
+        file=sys.stderr,
+    )
 
 
 def check_strange(run: Path, judged: Sequence[Path], data: str, remedy: str) -> None:
@@ -224,7 +220,8 @@ def check_strange(run: Path, judged: Sequence[Path], data: str, remedy: str) -> 
             warn_of_export(run, data)
         return
     known = read_trained(run)
-    if known is None and judged and read_record(run).flags.get("data", DRAWN) != DRAWN:
+    record = read_record(run)
+    if known is None and judged and not saw_only_drawn({"data": DRAWN, **record.flags}, record.origin):
         print(f"{run} did not note what it was trained on: see to it that {data} holds none of that", file=sys.stderr)
     if known is None or not judged:
         return

@@ -21,6 +21,7 @@ from rich.console import Console
 
 from models.data.images import Files
 from models.errors import Refused
+from models.evaluation.ancestry import saw_only_drawn
 from models.evaluation.evaluate import UNSEEN_SEED
 from models.evaluation.exam import Exam
 from models.evaluation.features import Model
@@ -250,5 +251,5 @@ def describe_run(record: Record, network: Extractor, which: str) -> dict[str, ob
         "backbone": network.architecture.backbone,
         "commit": record.commit,
         "weights": digest_network(network),
-        **describe_training(record.flags, record.identities, steps),
+        **describe_training(record.flags, record.identities, steps, saw_only_drawn(record.flags, record.origin)),
     }

@@ -17,9 +17,10 @@ def describe_file(name: str, size: tuple[int, int], acceptance: Acceptance | Non
     return {"name": name, "version": version("reappear"), "input": f"{size[0]}x{size[1]}", **figures}
 
 
-def describe_training(flags: Mapping[str, Any], identities: int, steps: int) -> dict[str, object]:
-    """Of one that was trained here: what it learned from, by the flags of its run and the steps taken."""
-    told = {"identities": identities, "steps": steps, "seed": flags.get("seed", "")}
+def describe_training(flags: Mapping[str, Any], identities: int, steps: int, only_drawn: bool) -> dict[str, object]:
+    """Of one that was trained here: what it learned from, by the flags of its run and the steps taken, and whether it
+    has seen nothing but synthetic people, before that either."""
+    told = {"identities": identities, "steps": steps, "seed": flags.get("seed", ""), "only_drawn": only_drawn}
     data, start = str(flags.get("data", "")), str(flags.get("start") or "")
     told |= {"trained_on": "synthetic people" if data == "people" else Path(data).name}
     return told | ({"started_from": Path(start).name} if start else {})

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import sysconfig
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,8 +15,9 @@ from models.network import Embedded
 
 
 def find_compiler() -> str | None:
-    """The C++ compiler that PyTorch takes on the CPU, or None."""
-    return shutil.which(os.environ.get("CXX", "g++"))
+    """The C++ compiler that PyTorch takes on the CPU; None where it, or Python's headers, are missing."""
+    headers = Path(sysconfig.get_paths()["include"], "Python.h")
+    return shutil.which(os.environ.get("CXX", "g++")) if headers.exists() else None
 
 
 def compile_embed(embed: Callable[[Tensor], Embedded]) -> Callable[[Tensor], Embedded]:
@@ -30,8 +33,8 @@ def compile_embed(embed: Callable[[Tensor], Embedded]) -> Callable[[Tensor], Emb
         except BackendCompilerFailed as error:
             why = str(error).strip().splitlines()[0]
             raise Refused(
-                f"--compile: the network could not be compiled ({why}); is there a C++ compiler that works, with the "
-                "headers of Python (python3-dev)? Leave --compile out to train without it"
+                f"--compile: the network could not be compiled ({why}); mend the C++ compiler, or train without it by "
+                "--no-compile"
             ) from error
         return embedded
 

@@ -23,7 +23,7 @@ from models.training.schedules import SCHEDULES
 from models.widening import widens
 
 PEOPLE = "people"  # DATA that stands for synthetic people, drawn on the fly
-FREE = frozenset({"device", "threads", "drawers"})  # where it runs, not what it computes: may change on --resume
+FREE = frozenset({"device", "threads", "drawers", "compile"})  # where it runs: may change on --resume
 
 T = TypeVar("T")
 
@@ -180,7 +180,10 @@ def check_flags(flags: Flags) -> Flags:
     if flags.precision == "fp16" and flags.device == "cpu":
         raise Refused("--precision fp16: needs --device cuda; give bf16 on the CPU")
     if flags.compile and flags.device == "cpu" and find_compiler() is None:
-        raise Refused("--compile: needs a C++ compiler; install g++, name another in CXX, or leave --compile out")
+        raise Refused(
+            "--compile: needs a C++ compiler and the headers of Python; install g++ and python3-dev, or give "
+            "--no-compile"
+        )
     read_milestones(flags.milestones)
     flags.objective()
     if flags.start:

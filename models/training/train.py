@@ -23,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from models.errors import NotFinite, Refused
+from models.evaluation.ancestry import check_same_start, note_start
 from models.evaluation.trained import note_pictures
 from models.files import write_whole
 from models.network import Extractor
@@ -85,6 +86,8 @@ def train(flags: Flags, folder: Path, resume: bool = False, until: int | None = 
     checkpoint = open_run(folder, list_flags(flags), FREE, resume)
     if checkpoint and until is not None and until <= checkpoint.step:
         raise Refused(f"--until {until}: {checkpoint.step} steps are done already; give more, or leave it out")
+    if checkpoint:
+        check_same_start(folder, Record(**checkpoint.record))
     torch.set_num_threads(flags.threads)
     torch.manual_seed(flags.seed)
     material = gather(flags)
@@ -156,6 +159,7 @@ def begin(flags: Flags, learner: Learner, material: Material) -> Record:
         environment=describe_environment(flags.device),
         across=material.across,
         data="" if flags.data == PEOPLE else str(Path(flags.data).resolve()),
+        origin=note_start(flags.start),
         loaded=learner.loaded,
     )
 

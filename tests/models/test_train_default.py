@@ -1,7 +1,6 @@
 """The commands behind `make train-default`, one after the other."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,8 @@ import pytest
 import typer
 
 from models import train_default
+from models.errors import Refused
+from models.runs import Record, ScoreNote, write_record
 from models.widening import widens
 
 
@@ -16,10 +17,15 @@ def flags_of(run: Path, steps: int = 20) -> argparse.Namespace:
     return argparse.Namespace(run=run, steps=(10, steps), identities=(4, 6), scenes=(3, 5), watched=2)
 
 
-def leave(run: Path, scores: list[Any]) -> None:
+def leave(flags: argparse.Namespace, stage: int, steps: int, **changed: Any) -> Path:
+    """A run of the recipe that has taken so many steps."""
+    run: Path = flags.run if stage else flags.run.with_name(f"{flags.run.name}-first")
     run.mkdir()
     (run / "last.pt").touch()
-    (run / "run.json").write_text(json.dumps({"scores": scores}))
+    recipe = train_default.recipe_of(stage, flags) | changed
+    scores: list[ScoreNote] = [(steps, "street", 0.1, 0.2, 0.3)] if steps else []
+    write_record(run, Record(recipe, {}, identities=4, parameters=1, commit="", environment={}, scores=scores))
+    return run
 
 
 @pytest.fixture
@@ -34,31 +40,47 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-FIRST_ENDED = [[10, "street", 0.1, 0.2, 0.3]]
-
-
 @pytest.mark.parametrize(
     ("first", "second", "typed_for"),
     [
-        (None, None, [("first", False), ("second", False)]),
-        ([], None, [("first", True), ("second", False)]),
-        (FIRST_ENDED, None, [("second", False)]),
-        (FIRST_ENDED, [[10, "street", 0.1, 0.2, 0.3]], [("second", True)]),
-        (FIRST_ENDED, [[20]], []),
+        (None, None, [("run-first", False), ("run", False)]),
+        (0, None, [("run-first", True), ("run", False)]),
+        (10, None, [("run", False)]),
+        (10, 10, [("run", True)]),
+        (10, 20, []),
+        (None, 20, []),
     ],
 )
 def test_a_run_that_was_stopped_goes_on_and_one_that_has_ended_is_left(
-    first: list[Any] | None, second: list[Any] | None, typed_for: list[tuple[str, bool]], typed: list[list[str]],
-    tmp_path: Path,
-) -> None:  # fmt: skip
-    folders = {"first": tmp_path / "run-first", "second": tmp_path / "run"}
-    for name, scores in (("first", first), ("second", second)):
-        if scores is not None:
-            leave(folders[name], scores)
-    train_default.train(flags_of(folders["second"]), tmp_path / "no vehicles")
-    assert [(one[3], "--resume" in one) for one in typed] == [
-        (str(folders[name]), goes_on) for name, goes_on in typed_for
-    ]
+    first: int | None, second: int | None, typed_for: list[tuple[str, bool]], typed: list[list[str]], tmp_path: Path
+) -> None:
+    flags = flags_of(tmp_path / "run")
+    for stage, steps in enumerate((first, second)):
+        if steps is not None:
+            leave(flags, stage, steps)
+    train_default.train(flags, tmp_path / "no vehicles")
+    assert [(Path(one[3]).name, "--resume" in one) for one in typed] == typed_for
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_a_run_of_another_recipe_is_refused_before_anything_is_trained(
+    stage: int, typed: list[list[str]], tmp_path: Path
+) -> None:
+    flags = flags_of(tmp_path / "run")
+    leave(flags, stage, 20, backbone="osnet-x0.25")
+    with pytest.raises(Refused, match=r"another recipe, with --backbone osnet-x0\.25; give another folder"):
+        train_default.train(flags, tmp_path / "no vehicles")
+    assert typed == []
+
+
+@pytest.mark.parametrize("wrong", ["--enrolled=50", "--enrolled=150", "--enrolled=0", "--judged=1"])
+def test_amounts_that_a_later_command_refuses_are_refused_at_once(
+    wrong: str, typed: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train_default", "--run", str(tmp_path / "run"), wrong])
+    with pytest.raises(Refused, match=f"{wrong.partition('=')[0]} .*: give"):
+        train_default.main()
+    assert typed == []
 
 
 def test_the_second_run_widens_the_network_of_the_first(typed: list[list[str]], tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from models.errors import Refused
+from models.evaluation.ancestry import Start, read_entries
 from models.evaluation.card import card, describe_architecture
 from models.evaluation.history import describe_learning
 from models.evaluation.thresholds import Threshold
-from models.evaluation.trained import read_entries
 from service.embedding.manifest import read_manifest
 
 DEFAULT = Path(__file__).parents[3] / "models" / "default"
@@ -92,6 +92,7 @@ def test_what_a_network_began_from_is_told(start: str, tmp_path: Path) -> None:
     if start == "run":
         record = {"commit": "", "environment": {}, "identities": 900, "parameters": 1}
         write(began / "run.json", json.loads((began / "run.json").read_text()) | record)
+        (began / "best.pt").touch()
     write(files["run"] / "run.json", RUN | {"flags": FLAGS | {"start": str(began), "alike": 4, "calm": 1.0}})
     card(**files)
     text = " ".join((files["model"] / "MODEL_CARD.md").read_text().split())
@@ -106,6 +107,40 @@ def test_what_a_network_began_from_is_told(start: str, tmp_path: Path) -> None:
     assert ("No photograph" in text) == (start != "gone")
     assert "in batches of 4 who look alike at a time" in text
     assert "grew" not in text
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"flags": FLAGS | {"weights": "osnet_ain_msmt17.pth"}},
+        {"flags": FLAGS | {"start": "b"}, "origin": asdict(Start("run b", "synthetic people", 900, 10, "5"))},
+        {"flags": FLAGS | {"start": "gone"}},
+    ],
+)
+def test_what_may_have_seen_photographs_before_is_not_said_to_have_seen_none(
+    changed: dict[str, Any], tmp_path: Path
+) -> None:
+    files = prepare(tmp_path)
+    write(files["run"] / "run.json", RUN | changed)
+    card(**files)
+    text = (files["model"] / "MODEL_CARD.md").read_text()
+    assert "No photograph" not in text
+    assert "In this training only synthetic people" in text
+
+
+def test_nothing_is_said_of_pictures_that_were_not_judged_by_and_real_people_are_not_denied(tmp_path: Path) -> None:
+    files = prepare(tmp_path)
+    card(**files)
+    text = (files["model"] / "MODEL_CARD.md").read_text()
+    for unsaid in ("vehicles", "`street`", "histogram", "not measured on pictures of real people"):
+        assert unsaid not in text, unsaid
+    drawn = [{"data": f"synthetic people, {style}"} for style in ("street", "toy")]
+    others = [*drawn, {"data": "vehicle-reid/images/test"}, {"data": drawn[0]["data"], "model": "histogram"}]
+    files["evaluation"] = [write(tmp_path / f"{k}.json", FIGURES | one) for k, one in enumerate(others)]
+    card(**files)
+    text = (files["model"] / "MODEL_CARD.md").read_text()
+    for said in ("real vehicles", "`street`", "histogram", "not measured on pictures of real people"):
+        assert said in text, said
 
 
 def learned_by_default() -> tuple[str, ...]:
