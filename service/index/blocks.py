@@ -78,11 +78,11 @@ class Block:
         return taken
 
     def remove(self, rows: CropIds) -> None:
-        """Overwrite rows that are there."""
+        """Overwrite rows, also such as were marked as gone before their vectors were."""
+        self.live -= int((self.ids[rows] != GONE).sum())
         self.ids[rows] = GONE
         self.vectors[rows] = np.nan
         self.sketch.drop(rows)
-        self.live -= len(rows)
         self.changed += len(rows)
         self._lists.clear()  # with what they say of the rows
 

@@ -223,15 +223,20 @@ class SegmentedIndex:
         return tuple(taken)
 
     def _compact(self, blocks: Sequence[Block]) -> None:
-        with self._writing:
-            for block in blocks:
-                block.closed = True  # the next row goes into another
+        self._close_blocks(blocks)
         packing = self._packed(blocks)
         with self._writing:
             packing.settle()
             state = self._state
             loose = tuple(block for block in state.loose if block not in packing.old)
             self._state = replace(state, loose=(*packing.fresh, *loose))
+
+    def _close_blocks(self, blocks: Sequence[Block]) -> None:
+        """The next row goes into another: also when one of these, not full, becomes the last, as those behind it are
+        emptied."""
+        with self._writing:
+            for block in blocks:
+                block.closed = True
 
     def _packed(self, blocks: Sequence[Block]) -> Packing:
         packing = pack(blocks, self._block_rows)
@@ -261,6 +266,7 @@ class SegmentedIndex:
         """Put loose blocks and those of segments under one new accelerator; under none where too few rows are left.
         Blocks that are mostly removed are packed first."""
         assert self._kind.build is not None
+        self._close_blocks(loose)
         blocks = [*loose, *(block for segment in absorbed for block in segment.blocks)]
         hollow = [block for block in blocks if block.live * 2 < block.count]
         packing = self._packed(hollow)

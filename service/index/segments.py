@@ -82,13 +82,15 @@ class Packing:
     rows: tuple[NDArray[np.int64], ...]  # of each old block
 
     def settle(self) -> None:
-        """Remove from the fresh blocks what was removed from the old ones meanwhile."""
+        """Remove from the fresh blocks what was removed from the old ones meanwhile. Of a row that was being removed
+        when it was copied, the mark may have been copied and not yet what overwrote its vector: it is overwritten too.
+        """
         if not self.fresh:
             return
         gone = np.concatenate([block.ids[rows] == GONE for block, rows in zip(self.old, self.rows, strict=True)])
         start = 0
         for block in self.fresh:
-            block.remove(np.flatnonzero(gone[start : start + block.count] & (block.ids[: block.count] != GONE)))
+            block.remove(np.flatnonzero(gone[start : start + block.count]))
             start += block.count
 
 

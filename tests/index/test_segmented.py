@@ -12,9 +12,11 @@ from service.domain import VectorArray
 from service.errors import IndexRefused
 from service.index import scan
 from service.index.accelerators import Source
+from service.index.blocks import GONE, Block
 from service.index.faiss_setup import tune_faiss
 from service.index.kinds import EXACT, EXACT_HALVES, kind_of
 from service.index.segmented import SegmentedIndex
+from service.index.segments import Packing
 from tests.index.brute_force import unit_vectors
 from tests.index.contract import DIM, LARGE_DIM, MakeIndex, VectorIndexContract
 from tests.index.stand_in import StandIn
@@ -201,6 +203,44 @@ def test_what_is_removed_while_a_segment_is_built_is_not_found_in_it(monkeypatch
     assert sorted(index.search(vectors[:1], 40)[1][0].tolist()) == [*[-1] * 12, *range(12, 40)]
     index.purge()
     assert [segment.removed for segment in index._state.segments] == [0]
+
+
+def test_a_row_that_comes_while_a_block_is_sealed_is_found_though_the_block_became_the_last() -> None:
+    """The block is packed, so not full, and what came after it is removed while it is sealed."""
+    vectors, sealing = unit_vectors(80, DIM, seed=3), list[int]()
+
+    def meanwhile(name: str) -> None:
+        if name == "while-sealing" and not sealing:
+            sealing.append(index._state.loose[0].count)
+            index.remove(np.array([70]))
+            index.add(np.array([71]), vectors[71:72])
+
+    kind, later = replace(kind_of("Flat", DIM), least=1), list[Callable[[], None]]()
+    index = SegmentedIndex(DIM, kind, block_rows=16, background=later.append, fail_point=meanwhile)
+    index.add(np.array([*range(32), 70]), vectors[[*range(32), 70]])
+    index.remove(np.array([number for number in range(32) if number % 16 > 6]))
+    while later:
+        later.pop()()
+    assert sealing == [14], "rows of a packed block with room for two more"
+    assert index.search(vectors[71:72], 1)[1].tolist() == [[71]]
+
+
+def test_a_vector_that_is_being_removed_while_it_is_copied_does_not_outlive_that() -> None:
+    """Its mark may be copied before what overwrites it."""
+    old = Block.of(16, DIM, np.float32)
+    vectors = unit_vectors(16, DIM, seed=2)
+    old.append(np.arange(16), vectors)
+    rows = np.arange(4)
+    old.ids[rows] = GONE
+    packing = Packing((old,), (copy := Block.of(16, DIM, np.float32),), (np.arange(16),))
+    copy.append(old.ids.copy(), old.vectors.copy())
+    old.ids[rows] = rows
+    old.remove(rows)
+    packing.settle()
+    assert (copy.live, old.live) == (12, 12)
+    assert np.isnan(copy.vectors[:4]).all()
+    assert np.isnan(copy.sketch.steps[:4]).all()
+    assert np.array_equal(copy.vectors[4:], vectors[4:])
 
 
 def test_an_accelerator_that_cannot_be_built_leaves_an_exact_index() -> None:
