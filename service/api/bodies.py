@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import QueryParams, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -121,6 +122,9 @@ async def _read_json(request: Request) -> dict[str, Any]:
 
 
 async def _read_form(request: Request, fields: dict[str, Any]) -> Body:
+    _, told = parse_options_header(request.headers["content-type"])
+    if told.get(b"charset", b"utf-8").lower() != b"utf-8":
+        raise BadInput("the form's charset must be utf-8; leave it out of Content-Type")
     parser = _WholeForm(request.headers, request.stream(), max_files=MAX_PARTS, max_fields=MAX_PARTS)
     try:
         form = await parser.parse()
@@ -172,11 +176,10 @@ def printable(filename: str | None) -> str | None:
 
 def _flat(parameters: QueryParams) -> dict[str, Any]:
     """Parameters as a dict; one that comes several times becomes a list."""
-    fields: dict[str, Any] = {}
+    values: dict[str, list[str]] = {}
     for name, value in parameters.multi_items():
-        known = fields.get(name)
-        fields[name] = value if known is None else [*(known if isinstance(known, list) else [known]), value]
-    return fields
+        values.setdefault(name, []).append(value)
+    return {name: given if len(given) > 1 else given[0] for name, given in values.items()}
 
 
 def _united(query: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from service.domain import Box
 from service.flows.merge import MAX_NESTING
 
 MAX_ID_CHARS = 128
+MOST_COMPOSED = 4  # characters that become one in NFC
 MAX_SAFE_INTEGER = 2**53
 MAX_JSON_VALUES = 32_768  # twice what the largest filter has: what is checked value by value must not stop the service
 MAX_ROW_ID = 2**63 - 1
@@ -23,13 +24,19 @@ ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
 
 def check_text(text: str) -> str:
     """Text that both databases and JSON can hold: no NUL, no lone surrogates."""
-    if "\x00" in text or any(0xD800 <= ord(char) <= 0xDFFF for char in text):
+    try:
+        text.encode()  # no lone surrogate has an encoding; in C, since texts may be long
+    except UnicodeEncodeError:
+        text = "\x00"
+    if "\x00" in text:
         raise ValueError("must be valid Unicode without NUL characters")
     return text
 
 
 def check_label(text: str) -> str:
     """An id or label: NFC, 1–128 characters, no control characters."""
+    if len(text) > MAX_ID_CHARS * MOST_COMPOSED:  # before it is composed, which takes the square of the length
+        raise ValueError(f"must have 1–{MAX_ID_CHARS} characters, has {len(text)}")
     text = unicodedata.normalize("NFC", check_text(text))
     if not 1 <= len(text) <= MAX_ID_CHARS:
         raise ValueError(f"must have 1–{MAX_ID_CHARS} characters, has {len(text)}")
@@ -151,7 +158,7 @@ IdentityId = Annotated[str, AfterValidator(check_id), Field(description="Your id
 CollectionName = Annotated[str, AfterValidator(check_id), Field(description="The gallery; `default` always exists.")]
 Label = Annotated[str, AfterValidator(check_label)]
 Labels = Annotated[list[Label], BeforeValidator(_as_list)]
-Text = Annotated[str, AfterValidator(check_text), Field(max_length=1024)]
+Text = Annotated[str, Field(max_length=1024), AfterValidator(check_text)]
 Attributes = Annotated[dict[str, Any], BeforeValidator(_from_json), AfterValidator(check_attributes)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_iso_text), AfterValidator(_to_utc)]

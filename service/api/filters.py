@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from service.api.fields import Moment, check_label, check_text, check_value
+from service.api.fields import MAX_ID_CHARS, Moment, check_label, check_text, check_value
 from service.domain import MAX_FILTERED_CHARS, Condition, Scalar
 from service.errors import BadInput
 
@@ -42,10 +42,10 @@ def _field(name: str, on_crops: bool) -> str:
         try:
             return f"attributes.{check_label(key)}"
         except ValueError as error:
-            raise BadInput(f"filter: {name!r}: {error}") from error
+            raise BadInput(f"filter: {name[:MAX_ID_CHARS]!r}: {error}") from error
     if not (on_crops and name in CROP_FIELDS):
         allowed = ("attributes.KEY", *CROP_FIELDS) if on_crops else ("attributes.KEY",)
-        raise BadInput(f"filter: {name!r} is not one of {', '.join(allowed)}")
+        raise BadInput(f"filter: {name[:MAX_ID_CHARS]!r} is not one of {', '.join(allowed)}")
     return name
 
 

@@ -1,10 +1,13 @@
 """Fields of enrolments and changes that cannot be used, on both databases."""
 
 import json
+import time
+import unicodedata
 from typing import Any
 
 import pytest
 
+from service.api.fields import check_id, check_label
 from tests.api.conftest import Filled
 from tests.api.refused import BAD_BOXES, BAD_IDS, BAD_LABELS, LONG, PICTURE, assert_refused
 from tests.api.sending import as_parameters, base64_of, form, form_of, json_images, json_text, raw
@@ -48,6 +51,20 @@ BAD_JSON_TEXTS = [  # what no JSON library writes: not a number, too large a num
     '{"a": 18446744073709551617}', '{"a": -9223372036854775809}',
     '{"\\udfff": 1}', "{", "", '{"a": 1}}', '{"a": 1', "'a'", '{"a":' * 2000,
 ]  # fmt: skip
+
+
+def test_a_long_label_of_marks_is_refused_before_it_is_composed() -> None:
+    """Which takes time by the square of its length: a megabyte of them, minutes."""
+    began = time.process_time()
+    for check in (check_label, check_id):
+        with pytest.raises(ValueError, match="must have 1–128 characters, has 2000000"):
+            check("\u0301" * 1_000_000 + "\u0323" * 1_000_000)
+    assert time.process_time() - began < 5
+
+
+def test_a_label_may_be_sent_in_as_many_characters_as_it_is_composed_of() -> None:
+    composed = "\u1ed9" * 128
+    assert check_label(unicodedata.normalize("NFD", composed)) == composed
 
 
 @pytest.mark.parametrize(("field", "value"), BAD_ENROL_FIELDS)
@@ -102,6 +119,13 @@ def test_half_a_surrogate_pair_is_refused_wherever_text_may_stand(field: str, fi
         assert_refused(filled_on_each, client.post("/gallery", **one))
     answer = client.post(f"/gallery?{field}=%ED%A0%80", content=PICTURE, headers={"Content-Type": "image/jpeg"})
     assert_refused(filled_on_each, answer)
+
+
+def test_a_form_may_say_that_it_is_utf_8_and_nothing_else(filled: Filled) -> None:
+    parts = [("images", PICTURE, "a.jpg"), ("name", "Zoë".encode("utf-16"))]
+    assert_refused(filled, filled.client.post("/gallery", **form_of(parts, charset="utf-16")), word="must be utf-8")
+    asked = form_of([("image", PICTURE, "a.jpg"), ("k", b"1")], charset="UTF-8")
+    assert filled.client.post("/query", **asked).status_code == 200
 
 
 def test_a_form_in_another_encoding_than_utf_8_is_refused_rather_than_garbled(filled: Filled) -> None:
