@@ -56,8 +56,10 @@ def create_app(
             yield state
             for task in tasks:
                 task.cancel()
+            parts.stopping.set()
+            parts.galleries.close()
+            await parts.audit.close()  # before a round of housekeeping has ended: a stop may not wait for that
             await asyncio.gather(*tasks, return_exceptions=True)
-            await parts.audit.close()
             telemetry.close()
 
     about: dict[str, Any] = {

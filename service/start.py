@@ -235,7 +235,7 @@ def _assemble(
         gate=QualityGate(settings.min_width, settings.min_height, settings.min_sharpness), model=model,
         audit=Audit(writer, unwritten, max_waiting=MAX_UNWRITTEN_READS), keys=ring,
         tombstones=Tombstones(settings.data_dir / TOMBSTONE_FILE), rewriting=rewriting, snapshots=snapshots,
-        emptying=set(), doubtful=set(), fail_point=fail_point,
+        emptying=set(), doubtful=set(), stopping=threading.Event(), fail_point=fail_point,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from service.db.audit import add_entries
 from service.db.changes import ChangeLog, record
 from service.db.emptying import Portion, going_collections, take_portion
 from service.db.engine import Database
+from service.errors import Stopping
 from service.flows.audit import entry
 from service.flows.parts import Parts
 from service.flows.writer import Job
@@ -29,9 +30,11 @@ class Emptied:
 
 async def empty(parts: Parts, collection: int, name: str | None = None) -> Emptied:
     """Remove all that is left of a hidden collection, and then itself. `name` is what it was called, where that is
-    still known."""
+    still known. Raises Stopping, with the rest left to the next start."""
     done, last = Emptied(), False
     while not last:
+        if parts.stopping.is_set():
+            raise Stopping("the service is shutting down; what is left goes when it starts again")
         written = await parts.writer.write(_taking(collection, name))
         portion, done.generation = written.value, written.generation
         done.identities += len(portion.subjects)

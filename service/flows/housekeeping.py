@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from service.db.outbox import known_pictures
-from service.errors import NotReady
+from service.errors import NotReady, Stopping
 from service.flows import emptying, retention, rotation
 from service.flows.keys import load_keys
 from service.flows.outbox import empty_outbox
@@ -50,8 +50,12 @@ async def put_right(parts: Parts) -> None:
         "answers": lambda: parts.writer.write(lambda connection, changes: parts.repeats.forget(connection)),
     }  # fmt: skip
     for name, step in steps.items():
+        if parts.stopping.is_set():
+            return
         try:
             await step()
+        except Stopping:
+            return
         except Exception:
             log.exception("housekeeping of %s will be tried again", name)
 

@@ -31,9 +31,9 @@ class Leftovers:
         return bool(self.pictures or self.stones)
 
     def remove(self, store: PictureStore, tombstones: Tombstones) -> None:
-        """Tell the file, then unlink. Raises OSError."""
-        tombstones.append(list(self.stones.values()))
+        """Unlink, which makes room where there is none, then tell the file. Raises OSError."""
         store.unlink(list(self.pictures))
+        tombstones.append(list(self.stones.values()))
 
     def clear(self, connection: Connection) -> None:
         """They are removed."""

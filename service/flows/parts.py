@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Event
 
 from service.db.engine import Database
 from service.domain import Collection, CropIds, PictureStore, Thresholds
@@ -60,4 +61,5 @@ class Parts:
     snapshots: Snapshots
     emptying: set[int]  # hidden collections (ours) that a request is removing
     doubtful: set[str]  # staged pictures of enrolments whose outcome is unknown
+    stopping: Event  # set at the end: work that comes in portions stops between two
     fail_point: Callable[[str], None]  # told the name of each place where a crash must not lose anything

@@ -9,7 +9,7 @@ from itertools import chain
 
 from service.domain import Box, ImageArray, Quality
 from service.embedding.batcher import Lane
-from service.errors import BadPicture
+from service.errors import BadPicture, PictureTooLarge
 from service.images.decode import WHOLE, PictureLimits, Size, cut, decode_near, encode_lossless, jpeg_pixels, sniff
 from service.images.preprocess import needed, resize
 from service.images.quality import judge
@@ -98,10 +98,19 @@ class PictureReader:
             if upload.box is not None:
                 image = cut(image, upload.box)
                 size = image.shape[:2]
-            stored = _to_store(upload, image) if lane is Lane.BULK else None
+            stored = self._to_store(upload, image) if lane is Lane.BULK else None
             return Opened(resize(image, *self._network), judge(image, size), stored)
         except BadPicture as error:
             return error
+
+    def _to_store(self, upload: Upload, image: ImageArray) -> Stored:
+        picture = upload.picture if upload.box is None else encode_lossless(image)
+        if len(picture) > self._limits.max_bytes:
+            raise PictureTooLarge(
+                f"the part in the box has {len(picture):,} bytes as a PNG; at most {self._limits.max_bytes:,} are "
+                "allowed; send a smaller box, or the part as a picture of its own"
+            )
+        return Stored(picture, sniff(picture), hashlib.sha256(picture).hexdigest())
 
 
 def _all_good(opened: list[Opened | BadPicture]) -> list[Opened]:
@@ -109,8 +118,3 @@ def _all_good(opened: list[Opened | BadPicture]) -> list[Opened]:
         if isinstance(picture, BadPicture):
             raise picture
     return [picture for picture in opened if isinstance(picture, Opened)]
-
-
-def _to_store(upload: Upload, image: ImageArray) -> Stored:
-    picture = upload.picture if upload.box is None else encode_lossless(image)
-    return Stored(picture, sniff(picture), hashlib.sha256(picture).hexdigest())

@@ -69,7 +69,7 @@ async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
     gone = []
     for collection in await parts.database.read(_with_expired, now):
         crops = identities = 0
-        while True:
+        while not parts.stopping.is_set():
             taken_crops, taken_identities = await _take(parts, collection, now)
             crops, identities = crops + taken_crops, identities + taken_identities
             if taken_crops < CROPS_AT_ONCE:

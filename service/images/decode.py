@@ -2,6 +2,8 @@
 size is read from the picture's own header before a single pixel is decoded."""
 
 import io
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from math import inf
 
@@ -23,6 +25,8 @@ UPRIGHT = {  # how each EXIF orientation is turned upright
 }  # fmt: skip
 
 
+LARGE = 4_000_000  # pixels: from here on Pillow, which copies a picture several times, has one at a time
+ONE_LARGE = threading.Lock()
 MAX_SIDE = 16_384  # resizing takes memory by the side, not the area: 1 × 25 million pixels took 0.7 GB
 
 Size = tuple[int, int]  # height, width
@@ -126,9 +130,14 @@ def _decode_jpeg(picture: bytes, limits: PictureLimits, least: Size) -> tuple[Im
 def _decode_with_pillow(picture: bytes, limits: PictureLimits) -> ImageArray:
     with Image.open(io.BytesIO(picture), formats=("JPEG", "PNG", "WEBP")) as opened:
         _check_pixels(*opened.size, limits)
-        # ImageOps.exif_transpose also writes all of the EXIF anew, and fails where one odd tag cannot be written
-        turn = UPRIGHT.get(opened.getexif().get(ExifTags.Base.Orientation, 1))
-        return _as_rgb(opened if turn is None else opened.transpose(turn))
+        with ONE_LARGE if opened.width * opened.height > LARGE else nullcontext():
+            return _upright(opened)
+
+
+def _upright(picture: Image.Image) -> ImageArray:
+    # ImageOps.exif_transpose also writes all of the EXIF anew, and fails where one odd tag cannot be written
+    turn = UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    return _as_rgb(picture if turn is None else picture.transpose(turn))
 
 
 def _as_rgb(picture: Image.Image) -> ImageArray:
@@ -136,8 +145,10 @@ def _as_rgb(picture: Image.Image) -> ImageArray:
         gray = (np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(gray[:, :, None], 3, axis=2)
     if picture.has_transparency_data:
-        background = Image.new("RGBA", picture.size, (ALPHA_BACKGROUND,) * 3 + (255,))
-        return np.asarray(Image.alpha_composite(background, picture.convert("RGBA")).convert("RGB"))
+        whole = picture if picture.mode == "RGBA" else picture.convert("RGBA")
+        rgb = Image.new("RGB", picture.size, (ALPHA_BACKGROUND,) * 3)
+        rgb.paste(whole, mask=whole)
+        return np.asarray(rgb)
     return np.asarray(picture.convert("RGB"))
 
 

@@ -1,5 +1,7 @@
 """What is put right in the background."""
 
+import errno
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from sqlalchemy import select, update
 from service.db.outbox import waiting_pictures
 from service.db.tables import crops, idempotency
 from service.errors import OutcomeUnknown
+from service.flows import retention
 from service.flows.housekeeping import put_right
 from service.store.folder import FolderStore
 from service.store.tombstones import Tombstones
@@ -58,6 +61,44 @@ def test_pictures_that_could_not_be_unlinked_are_unlinked_later(client: TestClie
     tidy(client)
     assert list(parts.store.names()) == []
     assert parts.database.read_now(waiting_pictures) == []
+
+
+def test_pictures_are_unlinked_where_the_disk_has_no_room_for_what_is_told_of_them(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = parts_of(client)
+    client.post("/gallery?identity=p", content=jpeg(1), headers=JPEG)
+
+    def full(self: Tombstones, stones: list[Any]) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Tombstones, "append", full)
+    assert client.delete("/gallery/p").status_code == 503
+    assert list(parts.store.names()) == [], "which makes room"
+    monkeypatch.undo()
+    tidy(client)
+    assert list(parts.tombstones.read())
+
+
+def test_a_service_that_stops_leaves_what_comes_in_portions_to_the_next_start(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = parts_of(client)
+    for number in range(3):
+        client.post("/gallery", content=jpeg(number), headers=JPEG)
+    with parts.database.begin() as connection:
+        connection.execute(update(crops).values(expires_at=datetime.now(UTC) - timedelta(days=1)))
+    monkeypatch.setattr(retention, "CROPS_AT_ONCE", 1)
+    take = retention._take
+
+    async def stop_after(*given: Any) -> tuple[int, int]:
+        parts.stopping.set()
+        return await take(*given)
+
+    monkeypatch.setattr(retention, "_take", stop_after)
+    tidy(client)
+    count = parts.database.read_now(lambda connection: len(connection.execute(select(crops)).all()))
+    assert count == 2
 
 
 def test_pictures_that_could_not_be_put_in_place_are_acknowledged_readable_and_put_there_later(

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from service.domain import Box, Quality
+from service.errors import PictureTooLarge
 from service.flows.pictures import Opened, PictureReader, Upload
 from service.images.decode import PictureLimits, decode
 from service.images.preprocess import resize
@@ -41,6 +42,18 @@ def test_a_jpeg_is_opened_as_if_all_of_it_had_been_decoded(reader: PictureReader
     assert (opened.quality.height, opened.quality.width) == size
     assert opened.quality.sharpness == pytest.approx(judge(whole).sharpness, abs=0.05)
     assert opened.stored is None
+
+
+def test_a_part_that_is_stored_larger_than_a_picture_may_be_is_refused() -> None:
+    """Noise has no smaller PNG: a picture of its own could not be sent so large."""
+    noise = encode(np.random.default_rng(1).integers(0, 256, (400, 400, 3), dtype=np.uint8), quality=20)
+    small = PictureReader(PictureLimits(max_bytes=len(noise), max_pixels=1_000_000), NETWORK, threads=1)
+    whole, part = (Upload(noise, box=Box(0, 0, side, side)) for side in (400, 40))
+    refused, opened = asyncio.run(small.open_to_store([whole, part]))
+    small.close()
+    assert isinstance(refused, PictureTooLarge)
+    assert "send a smaller box" in refused.detail
+    assert isinstance(opened, Opened)
 
 
 def test_a_box_is_cut_from_the_whole_picture(reader: PictureReader) -> None:

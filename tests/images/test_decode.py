@@ -2,18 +2,21 @@
 
 import math
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
-from service.domain import Box
+import service.images.decode
+from service.domain import Box, ImageArray
 from service.errors import (
     CorruptPicture,
 )
-from service.images.decode import WHOLE, cut, decode, decode_near, encode_lossless, jpeg_pixels, sniff
+from service.images.decode import WHOLE, PictureLimits, cut, decode, decode_near, encode_lossless, jpeg_pixels, sniff
 from service.images.preprocess import resize
 from tests.images.samples import LIMITS, flag, png_of, saved
 from tests.pictures import encode, person
@@ -101,6 +104,31 @@ def test_what_is_transparent_becomes_mid_grey(form: str) -> None:
     image = decode(saved(picture, form, lossless=True) if form == "WEBP" else saved(picture, form), LIMITS)
     assert (image[:, :32] == 128).all()
     assert (image[:, 32:] == flag()[:, 32:]).all()
+
+
+def test_large_transparent_pictures_are_decoded_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes several copies of itself."""
+    at_once, most, lock = 0, 0, threading.Lock()
+    plain = service.images.decode._upright
+
+    def watched(opened: Image.Image) -> ImageArray:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        try:
+            return plain(opened)
+        finally:
+            with lock:
+                at_once -= 1
+
+    monkeypatch.setattr(service.images.decode, "_upright", watched)
+    picture = saved(Image.new("RGBA", (2100, 2000), (10, 20, 30, 128)), "PNG")
+    limits = PictureLimits(max_bytes=10**7, max_pixels=10**7)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda one: decode(one, limits), [picture] * 4))
+    assert most == 1
+    assert all((one == (69, 74, 79)).all() for one in found)
 
 
 def test_half_transparent_pixels_are_blended_and_palettes_may_be_transparent() -> None:

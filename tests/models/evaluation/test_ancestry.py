@@ -76,9 +76,7 @@ def test_what_alike_was_told_by_must_be_there_again(tmp_path: Path) -> None:
     check_same_start(tmp_path / "run", grouped)
     leave(tmp_path / "start", content=b"others")
     check_same_start(tmp_path / "run", alone)
-    with pytest.raises(
-        Refused, match=r"start: .*run began from other weights, .* put those back"
-    ):
+    with pytest.raises(Refused, match=r"start: .*run began from other weights, .* put those back"):
         check_same_start(tmp_path / "run", grouped)
 
 
