@@ -10,6 +10,7 @@ folder=${1:-.}
 mkdir -p "$folder/secrets"
 chmod 0700 "$folder/secrets"
 touch "$folder/.env"
+[ -z "$(tail -c 1 "$folder/.env")" ] || echo >>"$folder/.env" # its last line was not ended
 for name in database_password admin_key grafana_password; do
     file=$folder/secrets/$name
     if [ ! -s "$file" ]; then

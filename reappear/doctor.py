@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reappear.database import opened
+from reappear.remote import here
 from service.config import Settings, read_settings
 from service.db.failures import DAMAGED, refusal
 from service.db.schema import check_revision, find_damage, server_clock
@@ -143,7 +144,7 @@ def _clock(settings: Settings) -> Finding:
 
 
 def _service(settings: Settings) -> Finding:
-    url = f"http://127.0.0.1:{settings.port}"
+    url = here(settings)
     try:
         answer = httpx2.get(f"{url}/readyz", timeout=5, trust_env=False)
     except httpx2.TransportError:

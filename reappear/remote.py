@@ -1,6 +1,7 @@
 """The running service, as commands talk to it: over HTTP, because it alone writes to its database."""
 
 import os
+import time
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -8,10 +9,11 @@ import httpx2
 import typer
 from pydantic import TypeAdapter
 
-from service.config import SettingsRefused, read_settings
+from service.config import Settings, SettingsRefused, read_settings
 from service.errors import FileRefused
 
 TIMEOUT_S = 60
+LONGEST_REST_S = 60  # that a key which has had its share is given
 
 Answer = TypeVar("Answer")
 
@@ -36,7 +38,7 @@ class Remote:
         """Without an address it is the one in the settings, on this machine. Raises SettingsRefused, FileRefused, or
         OSError for an unreadable file."""
         settings = read_settings()
-        self._url = url or f"http://127.0.0.1:{settings.port}"
+        self._url = url or here(settings)
         named = os.environ.get("REAPPEAR_KEY")
         file = key_file or (None if named else settings.admin_key_file)
         key = _key_in(file) if file else named
@@ -44,18 +46,26 @@ class Remote:
             raise SettingsRefused("REAPPEAR_KEY is no key: a key is printable ASCII without spaces")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
+    def _send(self, method: str, path: str, **more: Any) -> httpx2.Response:
+        return httpx2.request(method, self._url + path, headers=self._headers, trust_env=False, **more)
+
     def ask(
         self, method: str, path: str, shape: type[Answer], *, timeout_s: float | None = TIMEOUT_S, **sent: Any
     ) -> Answer:  # fmt: skip
         """An answer of this shape, waited for without end where `timeout_s` is None. Raises NoAnswer, SettingsRefused
         for an address that is none, or Refused with what to do."""
         try:
-            answer = httpx2.request(
-                method, self._url + path, headers=self._headers, timeout=timeout_s, trust_env=False, **sent
-            )
+            answer = self._send(method, path, timeout=timeout_s, **sent)
+            while answer.status_code == httpx2.codes.TOO_MANY_REQUESTS and method == "GET":  # as the key's share has it
+                time.sleep(min(int(answer.headers.get("Retry-After", 1)), LONGEST_REST_S))
+                answer = self._send(method, path, timeout=timeout_s, **sent)
         except (httpx2.InvalidURL, UnicodeError) as error:
             raise SettingsRefused(f"{self._url!r} is no address ({error}); --url takes http://HOST:PORT") from error
         except httpx2.RequestError as error:
+            if isinstance(error, httpx2.ReadTimeout):
+                raise NoAnswer(
+                    f"{self._url} has not answered within {timeout_s:g} s and may still be at it; look again later"
+                ) from error
             raise NoAnswer(
                 f"no service answers on {self._url} ({error}); start it with `reappear serve`, or name it with --url"
             ) from error
@@ -70,6 +80,12 @@ class Remote:
         except (ValueError, KeyError, TypeError):
             detail = another
         raise Refused(detail)
+
+
+def here(settings: Settings) -> str:
+    """Where the service of these settings answers on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # what it is told
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def _key_in(file: Path) -> str:

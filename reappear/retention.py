@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from reappear.remote import KeyFile, Remote, Url
+from reappear.remote import TIMEOUT_S, KeyFile, Remote, Url
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def retention(
     if apply and at is not None:
         raise typer.BadParameter("--at is for the dry run; leave it out with --apply")
     moment = {} if at is None else {"at": at}
-    found = Remote(url, key_file).ask("POST" if apply else "GET", "/retention", Due, params=moment)
+    method, timeout_s = ("POST", None) if apply else ("GET", TIMEOUT_S)
+    found = Remote(url, key_file).ask(method, "/retention", Due, params=moment, timeout_s=timeout_s)
     table = Table("collection", "crops", "identities", title=f"{'removed' if apply else 'goes'} at {found.at}")
     for one in found.collections:
         table.add_row(*map(str, astuple(one)))

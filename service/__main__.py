@@ -73,7 +73,10 @@ def run(settings: Settings, *, migrate: bool) -> int:
             timeout_keep_alive=30,
         )
     )  # fmt: skip
-    server.run()
+    try:
+        server.run()
+    except SystemExit:  # as uvicorn ends where it cannot listen, which its log says
+        return 3
     if server.needs_new_start:
         return 4
     return 0 if server.started else 3

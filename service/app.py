@@ -64,6 +64,7 @@ def create_app(
 
     about: dict[str, Any] = {
         "title": "Reappear", "version": version("reappear"), "lifespan": lifespan, "redoc_url": None,
+        "redirect_slashes": False,  # it would lead to http, behind a proxy that speaks TLS
         "summary": "Who is this person, and where have we seen them before?",
     }  # fmt: skip
     app = FastAPIOffline(**about) if settings.docs else FastAPI(**about, docs_url=None, openapi_url=None)

@@ -200,7 +200,10 @@ class _Exchange:
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or int(length) <= self._guard.max_body_bytes:
             return
-        await self._drain()
+        if headers.get("expect", "").lower() == "100-continue":  # who asks first has not sent it
+            self.headers["Connection"] = "close"
+        else:
+            await self._drain()
         raise self._guard.too_large()
 
     async def receive(self) -> Message:

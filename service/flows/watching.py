@@ -29,6 +29,8 @@ class Watch:
             ("reappear_index_bytes", "Memory of the vectors in the index", lambda parts: parts.galleries.vector_bytes),
             ("reappear_generation", "Last change applied to the index", lambda parts: parts.galleries.generation),
             ("reappear_audit_waiting", "Reads not yet written to the audit log", lambda parts: len(parts.audit)),
+            ("reappear_database_reads_waiting", "Reads that wait for one of the readers",
+             lambda parts: parts.database.waiting),
             ("reappear_rewrite_waiting_seconds", "How long removed rows have waited to be overwritten",
              lambda parts: parts.rewriting.waiting_s),
             ("reappear_rewrite_promised_seconds", "Within how long removed rows are to be overwritten",

@@ -107,6 +107,14 @@ def test_a_body_that_says_it_is_too_large_is_never_given_to_the_application() ->
     assert reached == []
 
 
+def test_who_asks_before_it_sends_too_large_a_body_is_not_told_to_send_it() -> None:
+    headers = {"content-length": "180", "expect": "100-continue"}
+    answer = asyncio.run(Stage(swallow).request(chunks(90, 90), headers))
+    assert answer["status"] == 413
+    assert answer["unread"] == 2, "to read is to invite"
+    assert answer["headers"]["connection"] == "close"
+
+
 def test_a_body_without_end_is_not_read_without_end() -> None:
     answer = asyncio.run(Stage(swallow).request(chunks(*[90] * 1000)))
     assert answer["status"] == 413

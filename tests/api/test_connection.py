@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from service.api import connection
@@ -31,9 +31,9 @@ async def tell_length(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": str(length).encode()})
 
 
-async def exchange(*parts: bytes) -> bytes:
+async def exchange(*parts: bytes, app: ASGIApp = tell_length) -> bytes:
     """Send parts one after the other, each with time to be read, until something is answered; then read to the end."""
-    config = uvicorn.Config(tell_length, http=Connection, lifespan="off", log_config=None)
+    config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None)
     config.load()
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(
@@ -92,8 +92,9 @@ def test_an_address_that_the_parser_does_not_take_is_refused_with_its_limit() ->
         GET + b"Content-Length: x\r\n\r\n",
         POST + b"zz\r\n",
         b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT / HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
-    ids=["no HTTP", "length", "chunk", "CONNECT"],
+    ids=["no HTTP", "length", "chunk", "CONNECT", "CONNECT to a path"],
 )
 def test_what_is_no_request_is_refused_in_json(sent: bytes) -> None:
     status, headers, said = ask(sent)
@@ -113,6 +114,37 @@ def test_large_bodies_and_heads_up_to_the_limit_pass() -> None:
     assert (
         ask(b"POST / HTTP/1.1\r\n" + close + b"Transfer-Encoding: chunked\r\n\r\n", chunks, b"0\r\n\r\n")[2] == 65_536
     )
+
+
+BODY = b"DELETE /gallery/p-1 HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("wish", [b"h2c\r\nHTTP2-Settings: AAMAAABkAAQ", b"websocket"], ids=["h2c", "websocket"])
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "in two parts"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunks"])
+def test_who_would_rather_go_on_by_another_protocol_is_answered_by_this_one(
+    wish: bytes, apart: bool, chunked: bool
+) -> None:
+    """With the body, which must not be taken for a request."""
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(BODY)
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY) if chunked else BODY
+    connection = b"Connection: Upgrade, HTTP2-Settings, keep-alive\r\nUpgrade: " + wish
+    head = b"\r\n".join((b"POST / HTTP/1.1", b"Host: x", connection, framing, b"", b""))
+    last = GET + b"Connection: close\r\n\r\n"
+    answers = asyncio.run(exchange(*((head, body, last) if apart else (head + body + last,))))
+    assert [int(one.partition(b"HTTP/")[0]) for one in answers.split(b"\r\n\r\n")[1:]] == [len(BODY), 0]
+
+
+def test_fields_that_follow_a_body_are_not_taken_for_the_heads() -> None:
+    seen: list[bytes] = []
+
+    async def tell_names(scope: Scope, receive: Receive, send: Send) -> None:
+        await tell_length(scope, receive, send)
+        seen.extend(name for name, _ in scope["headers"])
+
+    sent = POST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"1\r\na\r\n0\r\nX-API-Key: k\r\n\r\n"
+    asyncio.run(exchange(sent, app=tell_names))
+    assert seen == [b"host", b"transfer-encoding", b"connection"]
 
 
 def test_requests_sent_at_once_are_all_answered() -> None:

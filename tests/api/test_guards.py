@@ -100,6 +100,14 @@ def test_pages_of_other_sites_cannot_change_anything(headers: dict[str, str], al
     filled.assert_untouched()
 
 
+@pytest.mark.parametrize("path", ["/gallery/", "/query/", "/audit/", "/keys/"])
+def test_nobody_is_sent_elsewhere_with_what_they_sent(path: str, filled: Filled) -> None:
+    """The address would be http, where a proxy speaks TLS: keys and pictures would go in clear text."""
+    answer = filled.client.post(path, **raw(jpeg(1)), follow_redirects=False)
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
 @pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For", "X-Real-IP"])
 def test_who_comes_through_a_proxy_is_not_taken_for_this_machine(
     header: str, filled: Filled, tmp_path: Path, sqlite_url: str

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Connection
 
 from service.config import Settings
 from tests.api.conftest import running
@@ -60,6 +61,23 @@ def test_it_tells_what_is_kept_what_runs_and_what_room_there_is(client: TestClie
     assert sum(pool.values()) >= 2
     client.delete("/gallery/p-1")
     assert samples(client)["reappear_index_crops"] == 1
+
+
+def test_it_tells_how_many_reads_wait_for_a_reader(lite: TestClient) -> None:
+    held, database = threading.Event(), parts_of(lite).database
+
+    def hold(connection: Connection) -> bool:
+        return held.wait(PATIENCE_S)
+
+    assert lite.portal is not None
+    readers = database._threads._max_workers
+    reading = [lite.portal.start_task_soon(database.read, hold) for _ in range(readers + 3)]
+    wait_for(lambda: database.waiting == 3)
+    assert samples(lite)["reappear_database_reads_waiting"] == 3
+    assert reading[-1].cancel()
+    wait_for(lambda: database.waiting == 2)
+    held.set()
+    wait_for(lambda: database.waiting == 0)
 
 
 def test_it_tells_how_many_wait_and_how_many_were_refused(lite: TestClient) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -108,6 +109,13 @@ def start(data_dir: Path, *arguments: str, **environment: str) -> subprocess.Com
     environ = {**os.environ, "REAPPEAR_DATA_DIR": str(data_dir), "REAPPEAR_PORT": "0", **environment}
     command = [sys.executable, "-m", "service", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environ, text=True, capture_output=True, timeout=START_TIMEOUT_S)
+
+
+def test_a_port_that_is_taken_is_told_and_ends_as_every_refused_start(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = start(tmp_path / "data", "--migrate", REAPPEAR_PORT=str(taken.getsockname()[1]))
+    assert refused.returncode == 3, refused.stderr
+    assert "address already in use" in refused.stderr
 
 
 def test_the_process_says_on_standard_error_why_it_does_not_start(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from reappear.audit import Page
 from reappear.keys import Keys, list_keys
-from reappear.remote import NoAnswer, Refused, Remote
-from service.config import SettingsRefused
+from reappear.remote import NoAnswer, Refused, Remote, here
+from service.config import Settings, SettingsRefused
 from service.errors import FileRefused
 from tests.command.conftest import run
 from tests.command.host import Host, serving
@@ -32,6 +32,28 @@ def test_another_web_server_is_not_taken_for_the_service(content: bytes, tmp_pat
     if done:
         assert (done.returncode, done.stderr.count("\n")) == (3, 1)
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_share_of_the_minute_that_is_used_up_is_waited_for() -> None:
+    with serving(Host(b'{"keys": []}', status=[429, 429])) as host:
+        assert Remote(host.url, None).ask("GET", "/keys", Keys) == Keys([])
+    assert len(host.asked) == 3
+
+
+def test_a_service_that_is_at_it_for_long_is_not_said_to_be_down() -> None:
+    with (
+        serving(Host(b"{}" * 1000, stall_after=2)) as host,
+        pytest.raises(NoAnswer, match=r"has not answered within 0\.2 s and may still be at it"),
+    ):
+        Remote(host.url, None).ask("GET", "/keys", Keys, timeout_s=0.2)
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("192.168.1.10", "192.168.1.10"), ("::1", "[::1]")],
+)
+def test_the_service_is_asked_where_it_listens(host: str, address: str) -> None:
+    assert here(Settings(host=host, port=81)) == f"http://{address}:81"
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:x", "http://a..b", f"http://{'a' * 70}.invalid"])

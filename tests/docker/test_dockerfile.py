@@ -133,6 +133,14 @@ def test_secrets_are_strong_different_and_closed_to_others(tmp_path: Path) -> No
     assert lines == [f"{name.upper()}_FILE={tmp_path}/secrets/{name}" for name in SECRETS]
 
 
+def test_a_last_line_that_was_not_ended_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("COMPOSE_PROFILES=gpu\nDEPLOY_CPU_REPLICAS=0")
+    make_secrets(tmp_path)
+    lines = (tmp_path / ".env").read_text().splitlines()
+    assert lines[:2] == ["COMPOSE_PROFILES=gpu", "DEPLOY_CPU_REPLICAS=0"]
+    assert len(lines) == 2 + len(SECRETS)
+
+
 def test_secrets_that_are_there_stay(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("ADMIN_KEY_FILE=/elsewhere/key\nDEPLOY_PORT=80\n")
     made = make_secrets(tmp_path)
