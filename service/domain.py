@@ -290,3 +290,7 @@ class PictureStore(Protocol):
     def staged(self) -> list[str]:
         """Names that were staged and neither published nor discarded: what a crash left behind."""
         ...
+
+    def names(self) -> Iterable[str]:
+        """All published pictures; takes long."""
+        ...

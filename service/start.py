@@ -36,7 +36,7 @@ from service.flows.parts import Model, Parts
 from service.flows.pictures import PictureReader
 from service.flows.pulse import Pulse
 from service.flows.readiness import Readiness
-from service.flows.reconcile import check_vectors, settle_files, take_in_reads
+from service.flows.reconcile import check_vectors, erase_again, has_gone_back, settle_files, sweep, take_in_reads
 from service.flows.remembered import Remembered
 from service.flows.repeats import Repeats
 from service.flows.rewriting import Rewriting
@@ -148,13 +148,15 @@ def start(
     stack.callback(store.close)
     thresholds = Thresholds(manifest.thresholds.match, manifest.thresholds.possible)
     model = Model(model_id, manifest.version, manifest.output.dim, thresholds)
+    erased = erase_again(database, Tombstones(settings.data_dir / TOMBSTONE_FILE))  # before keys are in force
+    went_back = bool(erased) or has_gone_back(database, SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER))
     ring = _key_ring(settings, database)
     galleries = _galleries(settings, fail_point, block_rows, stack, model)
     parts = _assemble(
         settings, telemetry, fail_point, stack, database, store, network, model, ring, unwritten, galleries,
         Clock(lock.last_used, lock.note_use),
     )  # fmt: skip
-    readiness = _load(database, parts, stack)
+    readiness = _load(database, parts, stack, went_back=went_back)
     about = health.About(
         version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
         database=database.dialect,
@@ -244,16 +246,19 @@ def _course_threads(settings: Settings) -> int:
     return min(settings.cores, MOST_COURSE_THREADS)
 
 
-def _settle(database: Database, parts: Parts) -> None:
-    """What a disk that is full or read-only does not allow now, housekeeping does: the gallery can be searched."""
+def _settle(database: Database, parts: Parts, *, went_back: bool) -> None:
+    """Bring pictures in line with rows; also those that no row names, where the database `went_back` and lost theirs.
+    What a disk that is full or read-only does not allow now, housekeeping does: the gallery can be searched."""
     try:
         settle_files(database, parts.store, parts.tombstones)
+        if went_back:
+            sweep(database, parts.store)
     except OSError:
         log.exception("pictures cannot be settled yet")
         parts.doubtful.update(parts.store.staged())
 
 
-def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
+def _load(database: Database, parts: Parts, stack: ExitStack, *, went_back: bool) -> Readiness:
     """Load the index in a thread of its own, so that /livez and /readyz answer meanwhile."""
     stopping = threading.Event()
 
@@ -266,7 +271,7 @@ def _load(database: Database, parts: Parts, stack: ExitStack) -> Readiness:
             go_on()
             try:
                 empty_at_start(database)
-                _settle(database, parts)
+                _settle(database, parts, went_back=went_back)
                 database.read_now(check_vectors, parts.model.id, parts.model.version)
                 load_galleries(database, parts.galleries, parts.model.id, parts.snapshots, parts.fail_point, go_on)
             except (DatabaseDamaged, Stopping):

@@ -24,7 +24,8 @@ class Portion:
 
 
 def hide_collection(connection: Connection, collection: int) -> None:
-    """From now on nobody finds a collection or what is in it, and its keys are gone."""
+    """From now on nobody finds a collection or what is in it, its keys are gone, and no restore brings it back."""
+    erase_rows(connection, "collection", collections, collections.c.id == collection)
     connection.execute(update(collections).where(collections.c.id == collection).values(name=f"{GOING}{collection}"))
     connection.execute(delete(api_keys).where(api_keys.c.collection_id == collection))
 
@@ -45,7 +46,6 @@ def take_portion(connection: Connection, collection: int) -> Portion:
     """Remove some crops of a hidden collection, the people who have no others, or at last its row."""
     people = _some_people(connection, collection)
     if not people:
-        erase_rows(connection, "collection", collections, collections.c.id == collection)
         connection.execute(delete(collections).where(collections.c.id == collection))
         return Portion(Taken([], 0, 0), [], True)
     found = select(crops.c.id).where(crops.c.identity_id.in_(people)).order_by(crops.c.id).limit(CROPS_AT_ONCE)

@@ -130,11 +130,10 @@ class Database:
             try:
                 cursor = raw.cursor()
                 if all_of_it:
+                    if not _empty_log(cursor):
+                        return False  # what is made anew would go into the log, all of it, and that could not be cut
                     cursor.execute("VACUUM")
-                cursor.execute(f"PRAGMA busy_timeout={REWRITE_TIMEOUT_MS}")
-                (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-                cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
-                return not busy
+                return _empty_log(cursor)
             finally:
                 raw.close()
 
@@ -187,6 +186,16 @@ def writing_beside(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
+def _empty_log(cursor: Any) -> bool:
+    """Move SQLite's write-ahead log into the file and cut it to nothing; False where a reader is in the way."""
+    cursor.execute(f"PRAGMA busy_timeout={REWRITE_TIMEOUT_MS}")
+    try:
+        (busy, _, _) = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
+    return not busy
+
+
 def _rewrite_postgresql(connection: Connection) -> bool:
     """Rows that an older transaction may still see survive a VACUUM, so those open now must end first. A REINDEX in
     which the service dies leaves nothing behind, unlike a concurrent one; it waits for its lock, and lets others wait
@@ -201,8 +210,11 @@ def _rewrite_postgresql(connection: Connection) -> bool:
         return False
     connection.exec_driver_sql("VACUUM")
     connection.exec_driver_sql("SET lock_timeout = '1s'")
-    for index in TEXT_INDEXES:
-        connection.exec_driver_sql(f"REINDEX INDEX {index}")
+    try:
+        for index in TEXT_INDEXES:
+            connection.exec_driver_sql(f"REINDEX INDEX {index}")
+    finally:
+        connection.exec_driver_sql("RESET lock_timeout")  # the connection is kept, and a VACUUM may wait for longer
     return True
 
 

@@ -7,8 +7,8 @@ from itertools import chain
 import numpy as np
 from sqlalchemy import Connection, Select, exists, func, select
 
+from service.db.outbox import IN_AT_ONCE
 from service.db.people import collection_ids
-from service.db.sightings import IN_AT_ONCE
 from service.db.tables import changes, crops, identities, models, vectors
 from service.domain import CropIds, VectorArray
 

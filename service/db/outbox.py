@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
-from service.db.sightings import IN_AT_ONCE
 from service.db.tables import crops, outbox
+
+IN_AT_ONCE = 10_000  # parameters of one IN list; PostgreSQL takes 65,535, SQLite 32,766
 
 
 def waiting_pictures(connection: Connection, limit: int | None = None) -> list[str]:
@@ -22,6 +23,12 @@ def clear_outbox(connection: Connection, pictures: Sequence[str]) -> None:
     """Forget pictures whose files are gone for good."""
     for start in range(0, len(pictures), IN_AT_ONCE):
         connection.execute(delete(outbox).where(outbox.c.picture.in_(pictures[start : start + IN_AT_ONCE])))
+
+
+def await_unlinking(connection: Connection, pictures: Sequence[str]) -> None:
+    """Put pictures in the outbox, whose rows go in the same transaction."""
+    if pictures:
+        connection.execute(insert(outbox), [{"picture": picture} for picture in pictures])
 
 
 def known_pictures(connection: Connection, pictures: Sequence[str]) -> set[str]:

@@ -12,13 +12,13 @@ from sqlalchemy import Connection, Row, Select, Text, bindparam, cast, delete, f
 from service.db.changes import decode_vector, encode_vector
 from service.db.erasures import erase_rows
 from service.db.filters import clauses
+from service.db.outbox import IN_AT_ONCE, await_unlinking
 from service.db.people import GOING
 from service.db.tables import collections, crops, identities, outbox, vectors
 from service.domain import Condition, Crop, CropIds, Quality, Sighting, VectorArray
 from service.errors import NotFound
 
 JSON_AT_ONCE = 1000  # crops of one row of JSON, each with all attributes of its identity; SQLite takes 10⁹ bytes
-IN_AT_ONCE = 10_000  # parameters of one IN list; PostgreSQL takes 65,535, SQLite 32,766
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,9 +265,8 @@ def _members(collection: int) -> Select[Any]:
 
 def _take(connection: Connection, where: Any) -> Taken:
     rows = connection.execute(select(crops.c.id, crops.c.picture).where(where).order_by(crops.c.id)).all()
-    pictures = [{"picture": row.picture} for row in rows if row.picture is not None]
-    if pictures:
-        connection.execute(insert(outbox), pictures)
+    pictures = [row.picture for row in rows if row.picture is not None]
+    await_unlinking(connection, pictures)
     erase_rows(connection, "crop", crops, where)
     found = select(func.count()).select_from(vectors.join(crops)).where(where)
     return Taken([int(row.id) for row in rows], connection.execute(found).scalar_one(), len(pictures))

@@ -53,7 +53,8 @@ def _best(left: VectorArray, right: VectorArray) -> float:
     """The highest similarity of any pair of (n, dim) and (m, dim) vectors, in blocks that fit the memory; 1 at most,
     like a query's, whatever rounding makes of it."""
     blocks = (left[start : start + BLOCK].astype(np.float64) for start in range(0, len(left), BLOCK))
-    return min(1.0, float(max((block @ right.astype(np.float64).T).max() for block in blocks)))
+    wide = right.astype(np.float64).T
+    return min(1.0, float(max((block @ wide).max() for block in blocks)))
 
 
 async def _vectors(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> tuple[VectorArray, str | None]:

@@ -1,19 +1,29 @@
-"""At start: bring pictures in line with the rows, and see that there is a vector of each crop."""
+"""At start: bring pictures in line with the rows, and rows with what was removed; see that each crop has a vector."""
 
 import logging
+from datetime import UTC, datetime
+from itertools import islice
 
 from sqlalchemy import Connection
 
 from service.db.audit import add_entries
 from service.db.changes import models_in_use
+from service.db.copying import read_meta
 from service.db.engine import Database
 from service.db.loading import count_without_vector
-from service.db.outbox import known_pictures
+from service.db.outbox import await_unlinking, known_pictures
+from service.db.pruning import erase_stones
 from service.domain import PictureStore
 from service.errors import NotReady
+from service.flows.audit import entry
+from service.flows.checking import in_parts
 from service.flows.outbox import what_waits
+from service.store.snapshots import SnapshotFolder, SnapshotRefused
 from service.store.tombstones import Tombstones
 from service.store.unwritten import UnwrittenReads
+
+STONES_AT_ONCE = 5_000
+NAMES_AT_ONCE = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +46,46 @@ def settle_files(database: Database, store: PictureStore, tombstones: Tombstones
             "settled pictures",
             extra={"published": len(known), "dropped": len(staged) - len(known), "unlinked": unlinked},
         )
+
+
+def erase_again(database: Database, tombstones: Tombstones) -> int:
+    """Remove rows that were removed before, and keys that were revoked, which a database that has gone back has again;
+    their pictures are for the outbox. Returns how many crops. Raises OSError, DatabaseDown."""
+    meta = database.read_now(read_meta)
+    assert meta is not None
+    erased, now = 0, datetime.now(UTC)
+    mine = (stone for stone in tombstones.read() if (stone.database, stone.epoch) == (meta.uuid, meta.epoch))
+    while part := list(islice(mine, STONES_AT_ONCE)):
+        with database.begin() as connection:
+            again = erase_stones(connection, part, now)
+            await_unlinking(connection, [one.picture for one in again if one.picture])
+            if again:
+                add_entries(connection, [entry("erase.again", None)])
+        erased += len(again)
+    if erased:
+        log.warning("the database had gone back: who was removed is removed again", extra={"crops": erased})
+    return erased
+
+
+def has_gone_back(database: Database, snapshots: SnapshotFolder) -> bool:
+    """Whether a snapshot has seen more of this database than there is in it."""
+    meta = database.read_now(read_meta)
+    assert meta is not None
+    for number in snapshots.numbers():
+        try:
+            stamp = snapshots.read(number).stamp
+        except SnapshotRefused:
+            continue
+        if (stamp.database, stamp.epoch) == (meta.uuid, meta.epoch):
+            return stamp.generation > meta.generation
+    return False
+
+
+def sweep(database: Database, store: PictureStore) -> None:
+    """Remove pictures that no row names. Only where nobody enrols, under the folder's lock."""
+    for part in in_parts(store.names(), NAMES_AT_ONCE):
+        known = database.read_now(known_pictures, part)
+        store.unlink([name for name in part if name not in known])
 
 
 def take_in_reads(database: Database, unwritten: UnwrittenReads) -> None:

@@ -27,7 +27,6 @@ from service.db.copying import (
 )
 from service.db.engine import Database
 from service.db.erasures import waiting_tombstones
-from service.db.outbox import known_pictures
 from service.db.pruning import ERASABLE, count_pictures, erase_stones, pictures_of
 from service.db.schema import check_revision, revision_of, upgrade
 from service.domain import Tombstone
@@ -36,14 +35,13 @@ from service.flows.archive import ArchiveReader
 from service.flows.audit import command_entry
 from service.flows.backup import Progress
 from service.flows.checking import check_pictures, check_rows, check_version, in_parts
-from service.flows.reconcile import settle_files
+from service.flows.reconcile import NAMES_AT_ONCE, settle_files, sweep
 from service.store.folder import FolderStore
 from service.store.lock import FolderLock
 from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder
 from service.store.tombstones import TOMBSTONE_FILE, Tombstones
 
 SCRATCH = "restore.db"
-NAMES_AT_ONCE = 1_000
 PICTURES_AT_ONCE = 32  # in memory
 HIGHEST_ID = 2**53  # no stone of ours names a higher one
 
@@ -129,7 +127,7 @@ def restore(
         copy.close()
         settle_files(database, store, own)
         fail_point("after-publish-before-sweep")
-        _sweep(database, store)
+        sweep(database, store)
         SnapshotFolder(data_dir / SNAPSHOT_FOLDER).sweep([])  # of the epoch before, which no start would use
         return database.read_now(_restored, erased)
 
@@ -251,13 +249,6 @@ def _replace_rows(source: Connection, target: Connection, progress: Progress) ->
     copy_rows(source, target, copied)
     keep_named_pictures(target)
     copy_audit(source, target, copied)
-
-
-def _sweep(database: Database, store: FolderStore) -> None:
-    """Remove pictures that no row names. Only here: under the lock, with rows that were just made."""
-    for part in in_parts(store.names(), NAMES_AT_ONCE):
-        known = database.read_now(known_pictures, part)
-        store.unlink([name for name in part if name not in known])
 
 
 def _restored(connection: Connection, erased: int) -> Restored:

@@ -6,9 +6,12 @@ from fastapi.testclient import TestClient
 from sqlalchemy import insert, select
 
 from service.db.changes import database_uuid
+from service.db.emptying import hide_collection
+from service.db.people import find_collection
 from service.db.tables import crops, erasures
 from service.domain import Tombstone
 from service.store.tombstones import TOMBSTONE_FILE, Tombstones
+from tests.api.holdings import parts_of
 from tests.backup.conftest import MakePlace, Place, enrol
 from tests.crash.audit import audit
 from tests.pictures import jpeg
@@ -83,6 +86,18 @@ def test_a_file_of_tombstones_that_was_set_aside_is_still_good_beside_the_new_on
         assert client.delete("/gallery/p-2").status_code == 200
     assert {one.kind for one in Tombstones(source.data_dir / TOMBSTONE_FILE).read()} == {"crop", "identity"}
     assert source.restore(file, replace=True, tombstones=[aside]).identities == 2
+
+
+def test_a_collection_whose_removal_was_cut_short_does_not_come_back(source: Place) -> None:
+    file = source.data_dir / "backup.tar"
+    with source.serving() as client:
+        source.back_up(file)
+        with parts_of(client).database.begin() as connection:
+            hide_collection(connection, find_collection(connection, "other").id)
+    restored = source.restore(file, replace=True)
+    assert restored.erased_crops > 0
+    with source.serving() as client:
+        assert [one["name"] for one in client.get("/collections").json()["collections"]] == ["default"]
 
 
 def test_without_the_file_an_old_backup_brings_people_back_and_older_tombstones_do_not_meet_them(
