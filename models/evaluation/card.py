@@ -83,8 +83,8 @@ picture with a camera, background, light and colour cast of its own; {seen:,} pi
 They rest on {strangers:,} **synthetic** identities that are neither trained on nor in the table, each asked for once
 in a gallery of {gallery:,} people, two crops of each, from another camera.""",
     "limit": """\
-Networks trained on synthetic people lose most of their score on real pictures: expect a useful order of candidates, not
-  an identification.{unmeasured}""",
+{unmeasured}Networks trained on synthetic people lose most of their score on real
+  pictures: expect a useful order of candidates, not an identification.""",
 }
 OF_PICTURES = {  # and of one that learned from pictures on disk
     "experience": """\
@@ -109,7 +109,7 @@ MEANING = """
 
 The figures on `street` say that the network learned what the generator shows, those on the other styles how much of it
 carries over to a generator that was changed on purpose. Neither says how it does on photographs."""
-UNMEASURED = "\n  It was not measured on pictures of real people."
+UNMEASURED = "It was not measured on pictures of real people. "
 
 BY_GALLERY = """
 
