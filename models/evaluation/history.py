@@ -18,8 +18,8 @@ def describe_learning(flags: Mapping[str, Any]) -> str:
     """What the network was trained with, from the flags of its run."""
     weights = [part.split("=") for part in str(flags.get("losses", "contrastive=1,identity=0.3")).split(",")]
     losses = " and ".join(f"{LOSSES.get(name, name)} × {float(weight):g}" for name, weight in weights if float(weight))
-    start = "an earlier network" if flags.get("start") else "given weights" if flags.get("weights") else "random weights"
-    how = [f"Trained from {start} with {losses}"]
+    given = "given weights" if flags.get("weights") else "random weights"
+    how = [f"Trained from {'an earlier network' if flags.get('start') else given} with {losses}"]
     if flags.get("alike"):
         how.append(f"in batches of {flags['alike']} who look alike at a time (graph sampling, Liao & Shao, CVPR 2022)")
     calm = flags.get("calm")
