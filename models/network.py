@@ -156,7 +156,7 @@ class Extractor(nn.Module):
     def embed(self, images: Tensor) -> Embedded:
         """uint8 (N, H, W, 3) to vectors before and behind the neck, not of unit length; other sizes work too.
 
-        Right under autocast: what is pooled or normalised is float32.
+        Right under autocast: what is summed or normalised is float32.
         """
         x = self.standardise(images)
         if self.training and self.erase is not None:

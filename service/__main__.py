@@ -75,8 +75,10 @@ def run(settings: Settings, *, migrate: bool) -> int:
     )  # fmt: skip
     try:
         server.run()
-    except SystemExit:  # as uvicorn ends where it cannot listen, which its log says
-        return 3
+    except SystemExit:
+        if server.started:
+            raise
+        return 3  # uvicorn could not listen, which its log says
     if server.needs_new_start:
         return 4
     return 0 if server.started else 3

@@ -58,7 +58,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H, W)."""
         reduced = self.reduce(x)
-        fused = sum(self.gate(stream(reduced)) for stream in self.streams)
+        fused = sum(self.gate(stream(reduced)).float() for stream in self.streams)
         return torch.relu(self.behind(self.expand(fused) + self.shortcut(x)))
 
 

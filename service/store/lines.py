@@ -29,8 +29,8 @@ class Lines:
         sync_folder(self._path.parent)  # each time: who made the file may have been killed before it came to that
 
     def read(self) -> Iterator[Any]:
-        """All objects, oldest first; a torn line is left out."""
-        if not self._path.exists():
+        """All objects, oldest first; a torn line is left out. None of what is no file, such as a device without end."""
+        if not self._path.is_file():
             return
         with self._path.open("rb") as file:
             for line in file:
