@@ -57,7 +57,8 @@ class Remote:
         try:
             answer = self._send(method, path, timeout=timeout_s, **sent)
             while answer.status_code == httpx2.codes.TOO_MANY_REQUESTS and method == "GET":  # as the key's share has it
-                time.sleep(min(int(answer.headers.get("Retry-After", 1)), LONGEST_REST_S))
+                after = answer.headers.get("Retry-After", "")
+                time.sleep(min(float(after), LONGEST_REST_S) if after.isdecimal() else 1)
                 answer = self._send(method, path, timeout=timeout_s, **sent)
         except (httpx2.InvalidURL, UnicodeError) as error:
             raise SettingsRefused(f"{self._url!r} is no address ({error}); --url takes http://HOST:PORT") from error

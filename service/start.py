@@ -15,7 +15,8 @@ from typing import TypedDict
 from service.api import health
 from service.api.access import Throttle
 from service.config import Settings
-from service.db.changes import database_uuid, ensure_meta, ensure_model, wait_for_commits
+from service.db.changes import ensure_meta, ensure_model, wait_for_commits
+from service.db.copying import read_meta
 from service.db.engine import Database
 from service.db.keys import keys_in_force
 from service.db.people import find_collection
@@ -140,16 +141,17 @@ def start(
         ensure_meta(connection)
         wait_for_commits(connection)
         model_id = ensure_model(connection, manifest.name, manifest.sha256, manifest.output.dim)
-        uuid = database_uuid(connection)
-    lock.claim_for(uuid)
+        meta = read_meta(connection)
+        assert meta is not None
+    lock.claim_for(meta.uuid)
     unwritten = UnwrittenReads(settings.data_dir / UNWRITTEN_FILE)
     take_in_reads(database, unwritten)
     store = FolderStore(settings.data_dir / "pictures")
     stack.callback(store.close)
     thresholds = Thresholds(manifest.thresholds.match, manifest.thresholds.possible)
     model = Model(model_id, manifest.version, manifest.output.dim, thresholds)
-    erased = erase_again(database, Tombstones(settings.data_dir / TOMBSTONE_FILE))  # before keys are in force
-    went_back = bool(erased) or has_gone_back(database, SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER))
+    erased = erase_again(database, meta, Tombstones(settings.data_dir / TOMBSTONE_FILE))  # before keys are in force
+    went_back = bool(erased) or has_gone_back(meta, SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER))
     ring = _key_ring(settings, database)
     galleries = _galleries(settings, fail_point, block_rows, stack, model)
     parts = _assemble(

@@ -1,6 +1,5 @@
 """What a network had learned from before the run at hand, as far as is known: a run notes it where it begins."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import onnx
 from models.errors import Refused
 from models.evaluation.exported import is_exported
 from models.runs import Record, read_record
-from service.embedding.manifest import read_manifest
+from service.embedding.manifest import read_manifest, sha256_of
 from service.errors import ModelRefused
 
 DRAWN = "people"  # what a run was trained on where people were drawn on the fly
@@ -69,7 +68,7 @@ def _of_run(folder: Path) -> Start:
         record.scores[-1][0],
         str(flags["seed"]),
         only_drawn=saw_only_drawn(record.flags, record.origin),
-        checksum=hashlib.sha256((folder / "best.pt").read_bytes()).hexdigest(),
+        checksum=sha256_of(folder / "best.pt"),
     )
 
 

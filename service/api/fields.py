@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -24,20 +25,16 @@ ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]")
 
 def check_text(text: str) -> str:
     """Text that both databases and JSON can hold: no NUL, no lone surrogates."""
-    try:
-        text.encode()  # no lone surrogate has an encoding; in C, since texts may be long
-    except UnicodeEncodeError:
-        text = "\x00"
-    if "\x00" in text:
-        raise ValueError("must be valid Unicode without NUL characters")
-    return text
+    with suppress(UnicodeEncodeError):  # of a lone surrogate
+        if b"\x00" not in text.encode():  # in C, since texts may be long
+            return text
+    raise ValueError("must be valid Unicode without NUL characters")
 
 
 def check_label(text: str) -> str:
     """An id or label: NFC, 1–128 characters, no control characters."""
-    if len(text) > MAX_ID_CHARS * MOST_COMPOSED:  # before it is composed, which takes the square of the length
-        raise ValueError(f"must have 1–{MAX_ID_CHARS} characters, has {len(text)}")
-    text = unicodedata.normalize("NFC", check_text(text))
+    if len(text) <= MAX_ID_CHARS * MOST_COMPOSED:  # composing takes the square of the length
+        text = unicodedata.normalize("NFC", check_text(text))
     if not 1 <= len(text) <= MAX_ID_CHARS:
         raise ValueError(f"must have 1–{MAX_ID_CHARS} characters, has {len(text)}")
     if any(unicodedata.category(char) == "Cc" for char in text):

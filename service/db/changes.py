@@ -57,11 +57,6 @@ def current_generation(connection: Connection) -> int:
     return int(connection.execute(select(meta.c.generation)).scalar_one())
 
 
-def database_uuid(connection: Connection) -> str:
-    """The name this database was given when it was made."""
-    return str(connection.execute(select(meta.c.database_uuid)).scalar_one())
-
-
 def ensure_meta(connection: Connection) -> None:
     """Write the one row of meta where it is missing."""
     if connection.execute(select(meta.c.id)).first() is None:

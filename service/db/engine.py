@@ -10,10 +10,10 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock, Semaphore
+from threading import Lock
 from typing import Any, TypeVar
 
 import orjson
@@ -62,36 +62,28 @@ class Database:
         if self.dialect == "postgresql":
             event.listen(self._writing, "connect", take)
         self._threads = ThreadPoolExecutor(readers, thread_name_prefix="read")
-        self._places = Semaphore(max_waiting)
-        self._waiting, self._counting = 0, Lock()
+        self._readers, self._most = readers, max_waiting
+        self._asked, self._counting = 0, Lock()  # readings under way or waiting
         self.damaged = False  # until a transaction meets damage; then all are refused
 
     async def read(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
         """Run `query(connection, *arguments)` in one reading transaction. Raises DatabaseDown, Overloaded."""
-        if not self._places.acquire(blocking=False):
-            raise Overloaded("too many requests wait for the database; send the request again later")
-        self._count(1)
-        reading = self._threads.submit(self._read_in_turn, query, *arguments)
-        reading.add_done_callback(self._leave)
+        with self._counting:
+            if self._asked >= self._most:
+                raise Overloaded("too many requests wait for the database; send the request again later")
+            self._asked += 1
+        reading = self._threads.submit(self.read_now, query, *arguments)
+        reading.add_done_callback(lambda done: self._leave())
         return await asyncio.wrap_future(reading)
 
     @property
     def waiting(self) -> int:
         """How many readings wait for one of the threads."""
-        return self._waiting
+        return max(0, self._asked - self._readers)
 
-    def _read_in_turn(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
-        self._count(-1)
-        return self.read_now(query, *arguments)
-
-    def _leave(self, reading: "Future[Any]") -> None:
-        self._places.release()
-        if reading.cancelled():  # before its turn came
-            self._count(-1)
-
-    def _count(self, more: int) -> None:
+    def _leave(self) -> None:
         with self._counting:
-            self._waiting += more
+            self._asked -= 1
 
     def read_now(self, query: Callable[..., Answer], *arguments: Any) -> Answer:
         """`read` for code that has a thread of its own. Raises DatabaseDown."""

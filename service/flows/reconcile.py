@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from service.db.audit import add_entries
 from service.db.changes import models_in_use
-from service.db.copying import read_meta
+from service.db.copying import Meta
 from service.db.engine import Database
 from service.db.loading import count_without_vector
 from service.db.outbox import await_unlinking, known_pictures
@@ -48,11 +48,9 @@ def settle_files(database: Database, store: PictureStore, tombstones: Tombstones
         )
 
 
-def erase_again(database: Database, tombstones: Tombstones) -> int:
+def erase_again(database: Database, meta: Meta, tombstones: Tombstones) -> int:
     """Remove rows that were removed before, and keys that were revoked, which a database that has gone back has again;
     their pictures are for the outbox. Returns how many crops. Raises OSError, DatabaseDown."""
-    meta = database.read_now(read_meta)
-    assert meta is not None
     erased, now = 0, datetime.now(UTC)
     mine = (stone for stone in tombstones.read() if (stone.database, stone.epoch) == (meta.uuid, meta.epoch))
     while part := list(islice(mine, STONES_AT_ONCE)):
@@ -67,10 +65,8 @@ def erase_again(database: Database, tombstones: Tombstones) -> int:
     return erased
 
 
-def has_gone_back(database: Database, snapshots: SnapshotFolder) -> bool:
+def has_gone_back(meta: Meta, snapshots: SnapshotFolder) -> bool:
     """Whether a snapshot has seen more of this database than there is in it."""
-    meta = database.read_now(read_meta)
-    assert meta is not None
     for number in snapshots.numbers():
         try:
             stamp = snapshots.read(number).stamp

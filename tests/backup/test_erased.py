@@ -5,10 +5,9 @@ from datetime import timedelta, timezone
 from fastapi.testclient import TestClient
 from sqlalchemy import insert, select
 
-from service.db.changes import database_uuid
 from service.db.emptying import hide_collection
 from service.db.people import find_collection
-from service.db.tables import crops, erasures
+from service.db.tables import crops, erasures, meta
 from service.domain import Tombstone
 from service.store.tombstones import TOMBSTONE_FILE, Tombstones
 from tests.api.holdings import parts_of
@@ -148,7 +147,7 @@ def test_a_tombstone_is_for_the_row_of_its_moment_and_database_only(source: Plac
     file, stones = source.data_dir / "backup.tar", source.data_dir / "stones.jsonl"
     rows = audit(source.url, source.data_dir)
     with source.writing() as connection:
-        uuid = database_uuid(connection)
+        uuid = connection.execute(select(meta.c.database_uuid)).scalar_one()
         born = connection.execute(select(crops.c.created_at).where(crops.c.id == rows[0].crop)).scalar_one()
     source.back_up(file)
     moments = [born - timedelta(microseconds=1), born + timedelta(microseconds=1)]
