@@ -213,7 +213,8 @@ def _assemble(
         observe=observe("long-query"),
     )  # fmt: skip
     short = courses(
-        "query", max_batch=settings.max_batch, max_waiting=settings.max_waiting, observe=observe("query"), longer=long
+        "query", max_batch=settings.max_batch, max_waiting=settings.max_waiting, observe=observe("query"), longer=long,
+        portion=-(-settings.max_batch // 2),
     )  # fmt: skip
     snapshots = Snapshots(
         SnapshotFolder(settings.data_dir / SNAPSHOT_FOLDER, fail_point=fail_point), galleries,

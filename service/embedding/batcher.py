@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Generic, TypeVar
 
 from service.errors import Overloaded, Stopping
@@ -34,6 +34,15 @@ class _Entry(Generic[Item, Result]):
     loop: asyncio.AbstractEventLoop
 
 
+class Later(Enum):
+    """Answers of `run` that are none yet."""
+
+    LATER = 0
+
+
+LATER = Later.LATER
+
+
 class Batcher(Generic[Item, Result]):
     """Runs `run(items) -> results` on threads of its own, for items that async callers submit.
 
@@ -43,29 +52,30 @@ class Batcher(Generic[Item, Result]):
     def __init__(
         self,
         name: str,
-        run: Callable[[list[Item]], Sequence[Result | Exception]],
+        run: Callable[[list[Item]], Sequence[Result | Exception | Later]],
         *,
         max_batch: int,
         max_waiting: int,
         observe: Callable[[int], None] = lambda size: None,
         threads: int = 1,
-        even: bool = False,
+        portion: int | None = None,
     ) -> None:
         """`max_waiting` bounds each lane apart; `observe` is told the size of every batch. Several `threads` share what
-        waits among those that are idle; `run` must stand being called by all of them at once. With `even` an idle
-        thread leaves fewer items than each busy one has in hand until more have come, or one of those is done."""
+        waits among those that are idle; `run` must stand being called by all of them at once. New items are
+        taken in portions; those for which `run` answers LATER are run again once they are a portion, or nobody new waits.
+        """
         self.name = name
         self._run = run
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._observe = observe
-        self._even = even
+        self._portion = portion or max_batch
+        self._later: deque[_Entry[Item, Result]] = deque()
         self._lanes: dict[Lane, deque[_Entry[Item, Result]]] = {lane: deque() for lane in Lane}
         self._changed = threading.Condition()
         self._stopping = False
         self._bulk_next = False
         self._idle = 0
-        self._in_hand = 0
         self.threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(threads)]
         for thread in self.threads:
             thread.start()
@@ -119,51 +129,53 @@ class Batcher(Generic[Item, Result]):
     def _work(self) -> None:
         while batch := self._next_batch():
             try:
-                self._observe(len(batch))
-                results: Sequence[Result | Exception] = self._run([entry.item for entry in batch])
+                results: Sequence[Result | Exception | Later] = self._run([entry.item for entry in batch])
                 if len(results) != len(batch):
                     raise RuntimeError(f"{self.name} gave {len(results)} results for {len(batch)} items")
             except Exception as error:  # the loop's edge: every caller is answered with its batch's error
                 results = [error] * len(batch)
-            finally:
-                self._let_go(len(batch))
-            _answer(batch, results)
+            self._settle(batch, results)
+
+    def _settle(self, batch: list[_Entry[Item, Result]], results: "Sequence[Result | Exception | Later]") -> None:
+        """Answer those who have a result, and keep the others until they are run again."""
+        done = [(entry, result) for entry, result in zip(batch, results, strict=True) if not isinstance(result, Later)]
+        if len(done) < len(batch):
+            with self._changed:
+                self._later.extend(entry for entry, result in zip(batch, results, strict=True) if result is LATER)
+        if done:
+            self._observe(len(done))
+            _answer(done)
 
     def _next_batch(self) -> list[_Entry[Item, Result]]:
         with self._changed:
             while True:
                 batch = self._take()
                 if batch or self._stopping:
-                    self._in_hand += len(batch)
                     return batch
                 self._idle += 1
                 self._changed.wait()
                 self._idle -= 1
 
-    def _let_go(self, items: int) -> None:
-        with self._changed:
-            self._in_hand -= items
-            if self._even and self.waiting:
-                self._changed.notify(self._idle)
-
     def _take(self) -> list[_Entry[Item, Result]]:
-        """Up to max_batch entries whose callers are still there, and no more than leave the idle threads as many each:
-        queries first, one place kept for bulk.
+        """Those who are to be run again, once they are a portion or nobody new waits; else new entries whose callers are
+        still there, a portion at most, and no more than leave the idle threads as many each: queries first, one place
+        kept for bulk.
 
         Batches of one have no place to keep, so the lanes take turns.
         """
-        waiting, free = self.waiting, 1 + self._idle
-        if self._even and not self._stopping and waiting * (len(self.threads) - free) < self._in_hand:
-            return []
-        most = min(self._max_batch, max(1, waiting // free))
-        self._bulk_next = not self._bulk_next
-        bulk = self._take_from(Lane.BULK, 1 if most > 1 or self._bulk_next else 0)
-        batch = self._take_from(Lane.QUERY, most - len(bulk)) + bulk
-        return batch + self._take_from(Lane.BULK, most - len(batch))
+        if len(self._later) < self._portion:
+            most = min(self._portion, max(1, self.waiting // (1 + self._idle)))
+            self._bulk_next = not self._bulk_next
+            bulk = self._take_from(self._lanes[Lane.BULK], 1 if most > 1 or self._bulk_next else 0)
+            batch = self._take_from(self._lanes[Lane.QUERY], most - len(bulk)) + bulk
+            batch += self._take_from(self._lanes[Lane.BULK], most - len(batch))
+            if batch:
+                return batch
+        return self._take_from(self._later, self._max_batch)
 
-    def _take_from(self, lane: Lane, most: int) -> list[_Entry[Item, Result]]:
+    @staticmethod
+    def _take_from(queue: deque[_Entry[Item, Result]], most: int) -> list[_Entry[Item, Result]]:
         taken: list[_Entry[Item, Result]] = []
-        queue = self._lanes[lane]
         while queue and len(taken) < most:
             entry = queue.popleft()
             if not entry.future.cancelled():
@@ -171,10 +183,10 @@ class Batcher(Generic[Item, Result]):
         return taken
 
 
-def _answer(batch: list[_Entry[Item, Result]], results: Sequence[Result | Exception]) -> None:
+def _answer(done: list[tuple[_Entry[Item, Result], Result | Exception]]) -> None:
     """Wake the callers: one hop into each event loop for the whole batch, not one for each item."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Result], Result | Exception]]] = {}
-    for entry, result in zip(batch, results, strict=True):
+    for entry, result in done:
         by_loop.setdefault(entry.loop, []).append((entry.future, result))
     for loop, answers in by_loop.items():
         try:

@@ -12,8 +12,8 @@ from service.embedding.batcher import Batcher, Lane
 class Network(Protocol):
     """What the embedder needs of a network; `OnnxModel` is the real one."""
 
-    def run(self, images: ImageArray) -> VectorArray:
-        """Embed uint8 (n, height, width, 3) images into float32 (n, dim) vectors."""
+    def run(self, images: ImageArray, threads: int | None = None) -> VectorArray:
+        """Embed uint8 (n, height, width, 3) images into float32 (n, dim) vectors, on all cores or on so many."""
         ...
 
 
@@ -37,18 +37,18 @@ class Embedder:
         """Embed prepared (height, width, 3) images into (n, dim). Raises Overloaded or Stopping."""
         return np.stack(await self.batcher.submit(images, lane))
 
-    def embed_now(self, images: Sequence[ImageArray]) -> list[VectorArray | Exception]:
-        """The (dim,) vectors of images, on the caller's thread; an image that cannot be embedded gives its error."""
+    def embed_now(self, images: Sequence[ImageArray], threads: int) -> list[VectorArray | Exception]:
+        """The (dim,) vectors of images, while the caller waits; an image that cannot be embedded gives its error."""
         parts = [images[start : start + self._max_batch] for start in range(0, len(images), self._max_batch)]
         vectors: list[VectorArray | Exception] = []
         for part in parts:
             self._observe(len(part))
-            vectors += self._run(part)
+            vectors += self._run(part, threads)
         return vectors
 
-    def _run(self, images: Sequence[ImageArray]) -> Sequence[VectorArray | Exception]:
+    def _run(self, images: Sequence[ImageArray], threads: int | None = None) -> Sequence[VectorArray | Exception]:
         try:
-            vectors = self._network.run(np.stack(images))
+            vectors = self._network.run(np.stack(images), threads)
         except Exception as error:
             if len(images) == 1:
                 return [error]

@@ -48,14 +48,16 @@ class OnnxModel:
         """The execution provider really in use."""
         return str(self._session.get_providers()[0])
 
-    def run(self, images: ImageArray) -> VectorArray:
+    def run(self, images: ImageArray, threads: int | None = None) -> VectorArray:
         """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors. On a CPU batches are cut
-        into shares, each run by one thread (docs/decisions/0023-what-an-enrolment-of-many-costs.md)."""
+        into shares, each run by one thread of all or of so many
+        (docs/decisions/0023-what-an-enrolment-of-many-costs.md)."""
         if self._in_buckets:
             return run_in_bucket(self._run, images)
-        if self._threads == 1 or len(images) == 1:
-            return self._run(images)
-        return np.concatenate(list(self._side_by_side.map(self._run, even_shares(images, self._threads))))
+        threads = min(self._threads, threads or self._threads)
+        shares = even_shares(images, threads)
+        over = self._side_by_side.map if threads > 1 and len(shares) > 1 else map
+        return np.concatenate(list(over(self._run, shares)))
 
     def _run(self, images: ImageArray) -> VectorArray:
         (vectors,) = self._session.run([self.manifest.output.name], {self.manifest.input.name: images})

@@ -15,7 +15,7 @@ import numpy as np
 from service.db.engine import Database
 from service.db.sightings import Joined, join_crops
 from service.domain import CropIds, ImageArray, VectorArray, VectorIndex
-from service.embedding.batcher import Batcher, Lane
+from service.embedding.batcher import LATER, Batcher, Lane, Later
 from service.embedding.embedder import Embedder
 from service.flows.pictures import Opened, PictureReader, Upload
 from service.telemetry import Stopwatch
@@ -74,7 +74,8 @@ class Join:
 
 
 Step = Open | Embed | Search | Among | Join
-ORDER: tuple[type[Step], ...] = (Open, Embed, Search, Among, Join)
+PICTURES: tuple[type[Step], ...] = (Open, Embed)
+ORDER: tuple[type[Step], ...] = (*PICTURES, Search, Among, Join)
 Course = Generator[Step, Any, Result]
 
 
@@ -84,7 +85,7 @@ class Courses:
 
     def __init__(
         self, name: str, *, reader: PictureReader, embedder: Embedder, database: Database, threads: int, max_batch: int,
-        max_waiting: int, observe: Callable[[int], None] = lambda size: None, longer: "Courses | None" = None,
+        max_waiting: int, portion: int | None = None, observe: Callable[[int], None] = lambda size: None, longer: "Courses | None" = None,
     ) -> None:  # fmt: skip
         self._longer = longer
         self._reader = reader
@@ -92,7 +93,7 @@ class Courses:
         self._database = database
         self.batcher: Batcher[_Walk[Any], Any] = Batcher(
             name, self._take, max_batch=max_batch, max_waiting=max_waiting, observe=observe, threads=threads,
-            even=longer is not None,  # else a few who come early share a pass, and the others make another too small
+            portion=portion,
         )  # fmt: skip
 
     async def take(self, course: Course[Result], watch: Stopwatch | None = None, lane: Lane = Lane.QUERY) -> Result:
@@ -110,15 +111,17 @@ class Courses:
                     watch.add(stage, seconds)
         return result  # type: ignore[no-any-return]
 
-    def _take(self, walks: "list[_Walk[Any]]") -> "list[Any | Exception]":
-        for walk in walks:
-            if walk.step is None:
-                walk.go(None)
+    def _take(self, walks: "list[_Walk[Any]]") -> "list[Any | Exception | Later]":
+        """New courses as far as their vectors, then all to the end."""
+        fresh = [walk for walk in walks if walk.step is None]
+        for walk in fresh:
+            walk.go(None)
+        steps = PICTURES if fresh else ORDER
         while True:
-            going = [walk for walk in walks if walk.step is not None and not self._leaves(walk.step, len(walks))]
-            kind = next((kind for kind in ORDER if any(type(walk.step) is kind for walk in going)), None)
+            going = [walk for walk in walks if type(walk.step) in steps and not self._leaves(walk.step, len(walks))]
+            kind = next((kind for kind in steps if any(type(walk.step) is kind for walk in going)), None)
             if kind is None:
-                return [walk.end for walk in walks]
+                return [walk.end if walk.step is None or not fresh else LATER for walk in walks]
             together = [walk for walk in going if type(walk.step) is kind]
             started = perf_counter()
             try:
@@ -154,7 +157,7 @@ class Courses:
             return error
 
     def _embed(self, steps: list[Embed]) -> list[VectorArray | Exception]:
-        vectors = iter(self._embedder.embed_now([image for step in steps for image in step.images]))
+        vectors = iter(self._embedder.embed_now([image for step in steps for image in step.images], 1 + self.batcher.idle))
         came: list[VectorArray | Exception] = []
         for step in steps:
             theirs = [next(vectors) for _ in step.images]

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from service.embedding.batcher import Lane
+from service.embedding.batcher import LATER, Lane, Later
 from tests.embedding.batching import PATIENCE_S, Batching, play, queued, until
 
 
@@ -35,45 +37,119 @@ def test_idle_threads_share_what_waits() -> None:
     assert sorted(batches) == [[0], [1, 2], [3, 4]]
 
 
-@pytest.mark.parametrize(("even", "next_batch"), [(False, [5]), (True, [5, 6, 7])])
-def test_an_even_batcher_waits_for_as_many_as_the_busy_thread_has(even: bool, next_batch: list[int]) -> None:
-    """One thread has three in hand, the other is idle, and three more come one by one."""
-    batches: list[list[int]] = []
-    gates = {first: threading.Event() for first in (0, 1, 2, 5)}
+class Twice:
+    """Runs every item twice: the first time it says LATER. Batches are noted; an item's first run waits at its gate."""
 
-    def run(items: list[int]) -> Sequence[int | Exception]:
-        batches.append(list(items))
-        gates.get(items[0], gates[5]).wait(PATIENCE_S)
-        return items
+    def __init__(self, *gated: int) -> None:
+        self.first: list[list[int]] = []
+        self.second: list[list[int]] = []
+        self._known: set[int] = set()
+        self.gates = {item: threading.Event() for item in gated}
 
-    async def scene() -> None:
-        asked = [asyncio.create_task(batcher.submit([item])) for item in (0, 1)]
-        await until(lambda: len(batches) == 2)
-        asked += await queued(batcher, ([2, 3, 4], Lane.QUERY))
-        gates[0].set()
-        await until(lambda: len(batches) == 3)
-        gates[1].set()
-        await until(lambda: batcher.idle == 1)
-        for number, item in enumerate((5, 6, 7), start=1):
-            asked.append(asyncio.create_task(batcher.submit([item])))
-            await until(lambda number=number: batcher.waiting == number or len(batches) > 3)
-        await until(lambda: len(batches) > 3)
-        for gate in gates.values():
-            gate.set()
-        await asyncio.gather(*asked)
+    def run(self, items: list[int]) -> Sequence[int | Exception | Later]:
+        if items[0] in self._known:
+            self.second.append(list(items))
+            if 13 in items:
+                raise ValueError("thirteen")
+            return [2 * item for item in items]
+        self._known.update(items)
+        self.first.append(list(items))
+        if items[0] in self.gates:
+            self.gates[items[0]].wait(PATIENCE_S)
+        return [LATER] * len(items)
 
-    batcher = Batching("test", run, max_batch=8, max_waiting=100, threads=2, even=even)
+
+@contextmanager
+def twice(worker: Twice, *, threads: int = 1, portion: int = 4) -> Iterator[Batching]:
+    batcher = Batching("test", worker.run, max_batch=8, max_waiting=100, threads=threads, portion=portion)
     try:
-        play(scene())
+        yield batcher
     finally:
-        for gate in gates.values():
+        for gate in worker.gates.values():
             gate.set()
         batcher.close()
-    assert batches[2:4] == [[2, 3, 4], next_batch]
+
+
+def test_items_for_later_gather_while_new_ones_wait_and_are_run_again_together() -> None:
+    """0 is alone in its first run; 1 to 6 come meanwhile, and are taken in portions of at most four."""
+    worker = Twice(0)
+
+    async def scene() -> list[list[int]]:
+        asked = [asyncio.create_task(batcher.submit([0]))]
+        await until(lambda: worker.first == [[0]])
+        asked += await queued(batcher, ([1, 2, 3, 4, 5, 6], Lane.QUERY))
+        worker.gates[0].set()
+        return await asyncio.gather(*asked)
+
+    with twice(worker) as batcher:
+        assert play(scene()) == [[0], [2, 4, 6, 8, 10, 12]]
+    assert worker.first == [[0], [1, 2, 3, 4], [5, 6]]
+    assert worker.second == [[0, 1, 2, 3, 4], [5, 6]], "five are a portion and more, so 5 and 6 did not hold them up"
+
+
+def test_an_item_for_later_waits_for_nobody_where_nobody_is_new() -> None:
+    worker = Twice()
+    with twice(worker, threads=2) as batcher:
+        assert play(batcher.submit([7])) == [14]
+    assert (worker.first, worker.second) == ([[7]], [[7]])
+
+
+def test_one_thread_runs_again_what_others_have_run_first() -> None:
+    """Two threads have an item each, and the one who is done first is given another. Its own waits for that one."""
+    worker = Twice(0, 1, 2)
+
+    async def scene() -> list[list[int]]:
+        asked = [asyncio.create_task(batcher.submit([item])) for item in (0, 1)]
+        await until(lambda: len(worker.first) == 2)
+        asked += await queued(batcher, ([2], Lane.QUERY))
+        worker.gates[0].set()
+        await until(lambda: len(worker.first) == 3)
+        worker.gates[1].set()
+        await until(lambda: len(worker.second) == 1)
+        worker.gates[2].set()
+        return await asyncio.gather(*asked)
+
+    with twice(worker, threads=2) as batcher:
+        assert play(scene()) == [[0], [2], [4]]
+    assert worker.second == [[0, 1], [2]]
+
+
+def test_an_error_of_the_second_run_is_that_of_its_batch_and_who_has_left_is_not_run_again() -> None:
+    worker = Twice(0)
+
+    async def scene() -> list[Any]:
+        held = asyncio.create_task(batcher.submit([0]))
+        await until(lambda: worker.first == [[0]])
+        held.cancel()
+        rest = await queued(batcher, ([13], Lane.QUERY), ([1], Lane.QUERY))
+        worker.gates[0].set()
+        return await asyncio.gather(*rest, return_exceptions=True)
+
+    with twice(worker) as batcher:
+        thirteen, one = play(scene())
+    assert (str(thirteen), str(one)) == ("thirteen", "thirteen")
+    assert worker.second == [[13, 1]]
+
+
+def test_what_is_kept_for_later_is_finished_before_the_end() -> None:
+    worker = Twice(0, 1)
+
+    async def scene() -> list[list[int]]:
+        asked = [asyncio.create_task(batcher.submit([item])) for item in (0, 1)]
+        await until(lambda: len(worker.first) == 2)
+        closing = asyncio.create_task(asyncio.to_thread(batcher.close))
+        await asyncio.sleep(0.02)
+        for gate in worker.gates.values():
+            gate.set()
+        await closing
+        return await asyncio.gather(*asked)
+
+    with twice(worker, threads=2) as batcher:
+        assert play(scene()) == [[0], [2]]
 
 
 @pytest.mark.parametrize(("threads", "items", "sizes"), [(2, 3, [1, 2]), (2, 5, [2, 3]), (4, 10, [2, 2, 3, 3])])
-def test_idle_threads_of_an_even_batcher_take_all_of_a_burst(threads: int, items: int, sizes: list[int]) -> None:
+def test_idle_threads_take_all_of_a_burst(threads: int, items: int, sizes: list[int]) -> None:
     """None of them leaves what is left over until another is done."""
     batches: list[int] = []
     all_at_once = threading.Barrier(threads)
@@ -83,7 +159,7 @@ def test_idle_threads_of_an_even_batcher_take_all_of_a_burst(threads: int, items
         all_at_once.wait(PATIENCE_S)
         return items
 
-    batcher = Batching("test", run, max_batch=8, max_waiting=100, threads=threads, even=True)
+    batcher = Batching("test", run, max_batch=8, max_waiting=100, threads=threads)
     try:
 
         async def scene() -> list[int]:
@@ -96,15 +172,22 @@ def test_idle_threads_of_an_even_batcher_take_all_of_a_burst(threads: int, items
     assert sorted(batches) == sizes
 
 
-def test_an_even_batcher_leaves_nobody_when_the_busy_thread_is_done() -> None:
-    """Fewer wait than it had, nobody else comes, and all are answered."""
+def test_everybody_is_answered_however_portions_fall() -> None:
+    """Many threads, in which items come and go on in no order."""
 
-    async def scene() -> list[list[int]]:
-        return await asyncio.gather(*(batcher.submit(list(range(size))) for size in (7, 1, 5, 2, 1)))
+    def run(items: list[int]) -> Sequence[int | Exception | Later]:
+        with lock:
+            again = [item in begun for item in items]
+            begun.symmetric_difference_update(items)
+        return [item if known else LATER for item, known in zip(items, again, strict=True)]
 
-    batcher = Batching("test", lambda items: items, max_batch=4, max_waiting=100, threads=3, even=True)
+    async def scene(first: int) -> list[list[int]]:
+        return await asyncio.gather(*(batcher.submit(list(range(first + at, first + at + 9))) for at in range(0, 90, 9)))
+
+    lock, begun = threading.Lock(), set[int]()
+    batcher = Batching("test", run, max_batch=4, max_waiting=100, threads=3, portion=3)
     try:
-        for _ in range(200):
-            assert play(scene()) == [list(range(size)) for size in (7, 1, 5, 2, 1)]
+        for first in range(0, 20_000, 100):
+            assert sum(play(scene(first)), []) == list(range(first, first + 90))
     finally:
         batcher.close()

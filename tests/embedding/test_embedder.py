@@ -21,7 +21,7 @@ class FirstPixels:
         self.held = threading.Event()
         self.held.set()
 
-    def run(self, images: ImageArray) -> VectorArray:
+    def run(self, images: ImageArray, threads: int | None = None) -> VectorArray:
         self.batches.append(len(images))
         assert self.held.wait(10)
         if (images[:, 0, 0, 0] == POISON).any():
