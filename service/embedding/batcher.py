@@ -35,7 +35,7 @@ class _Entry(Generic[Item, Result]):
 
 
 class Later(Enum):
-    """Answers of `run` that are none yet."""
+    """An answer that is none yet: the item is to be run again."""
 
     LATER = 0
 
@@ -46,7 +46,8 @@ LATER = Later.LATER
 class Batcher(Generic[Item, Result]):
     """Runs `run(items) -> results` on threads of its own, for items that async callers submit.
 
-    `run` answers with one result or one exception for each item; if it raises, all of the batch get that error.
+    `run` answers with one result or one exception for each item, or with LATER, and is then given it again, together
+    with others that are as far; if it raises, all of the batch get that error.
     """
 
     def __init__(
@@ -62,8 +63,8 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         """`max_waiting` bounds each lane apart; `observe` is told the size of every batch. Several `threads` share what
         waits among those that are idle; `run` must stand being called by all of them at once. New items are
-        taken in portions; those for which `run` answers LATER are run again once they are a portion, or nobody new waits.
-        """
+        taken in portions; those for which `run` answers LATER are run again once they are a portion, or no new ones
+        wait."""
         self.name = name
         self._run = run
         self._max_batch = max_batch
@@ -132,6 +133,8 @@ class Batcher(Generic[Item, Result]):
                 results: Sequence[Result | Exception | Later] = self._run([entry.item for entry in batch])
                 if len(results) != len(batch):
                     raise RuntimeError(f"{self.name} gave {len(results)} results for {len(batch)} items")
+                if done := sum(result is not LATER for result in results):
+                    self._observe(done)
             except Exception as error:  # the loop's edge: every caller is answered with its batch's error
                 results = [error] * len(batch)
             self._settle(batch, results)
@@ -142,9 +145,7 @@ class Batcher(Generic[Item, Result]):
         if len(done) < len(batch):
             with self._changed:
                 self._later.extend(entry for entry, result in zip(batch, results, strict=True) if result is LATER)
-        if done:
-            self._observe(len(done))
-            _answer(done)
+        _answer(done)
 
     def _next_batch(self) -> list[_Entry[Item, Result]]:
         with self._changed:
@@ -157,9 +158,9 @@ class Batcher(Generic[Item, Result]):
                 self._idle -= 1
 
     def _take(self) -> list[_Entry[Item, Result]]:
-        """Those who are to be run again, once they are a portion or nobody new waits; else new entries whose callers are
-        still there, a portion at most, and no more than leave the idle threads as many each: queries first, one place
-        kept for bulk.
+        """Those who are to be run again, once they are a portion or nobody new waits; else new entries whose callers
+        are still there, a portion at most, and no more than leave the idle threads as many each: queries first, one
+        place kept for bulk.
 
         Batches of one have no place to keep, so the lanes take turns.
         """

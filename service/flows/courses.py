@@ -1,8 +1,9 @@
 """What a query asks for step by step, and threads that take the same step for many queries at once: from the picture
 to the rows of the answer without going back to the event loop in between, whose turns cost more than most steps.
 
-A course is a generator: it yields a step and is sent what came of it, or has its error raised. Courses that are taken
-together stay together: nobody searches before all have been embedded, so that they share one pass over the vectors.
+A course is a generator: it yields a step and is sent what came of it, or has its error raised. Each thread makes
+vectors of as many pictures as come; only then do courses wait for each other, so that many share one pass over the
+vectors (docs/decisions/0036-portions.md).
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -85,7 +86,8 @@ class Courses:
 
     def __init__(
         self, name: str, *, reader: PictureReader, embedder: Embedder, database: Database, threads: int, max_batch: int,
-        max_waiting: int, portion: int | None = None, observe: Callable[[int], None] = lambda size: None, longer: "Courses | None" = None,
+        max_waiting: int, portion: int | None = None, observe: Callable[[int], None] = lambda size: None,
+        longer: "Courses | None" = None,
     ) -> None:  # fmt: skip
         self._longer = longer
         self._reader = reader
@@ -118,7 +120,7 @@ class Courses:
             walk.go(None)
         steps = PICTURES if fresh else ORDER
         while True:
-            going = [walk for walk in walks if type(walk.step) in steps and not self._leaves(walk.step, len(walks))]
+            going = [walk for walk in walks if isinstance(walk.step, steps) and not self._leaves(walk.step, len(walks))]
             kind = next((kind for kind in steps if any(type(walk.step) is kind for walk in going)), None)
             if kind is None:
                 return [walk.end if walk.step is None or not fresh else LATER for walk in walks]
@@ -157,7 +159,8 @@ class Courses:
             return error
 
     def _embed(self, steps: list[Embed]) -> list[VectorArray | Exception]:
-        vectors = iter(self._embedder.embed_now([image for step in steps for image in step.images], 1 + self.batcher.idle))
+        images = [image for step in steps for image in step.images]
+        vectors = iter(self._embedder.embed_now(images, 1 + self.batcher.idle))
         came: list[VectorArray | Exception] = []
         for step in steps:
             theirs = [next(vectors) for _ in step.images]

@@ -31,10 +31,13 @@ def test_the_model_in_use_passes_and_says_where_it_runs(network: OnnxModel) -> N
     assert network.run(network.prepare(person(1))[None]).shape == (1, network.manifest.output.dim)
 
 
+@pytest.mark.parametrize("threads", [None, 1, 9])
 @pytest.mark.parametrize("size", [1, 2, 3, 8, 17, 32])
-def test_a_vector_does_not_depend_on_the_batch_it_was_made_in(network: OnnxModel, size: int) -> None:
+def test_a_vector_does_not_depend_on_the_batch_it_was_made_in(
+    network: OnnxModel, size: int, threads: int | None
+) -> None:
     images = np.stack([network.prepare(person(seed, height=150, width=70)) for seed in range(size)])
-    together = network.run(images)
+    together = network.run(images, threads)
     alone = np.concatenate([network.run(image[None]) for image in images])
     assert np.abs(together - alone).max() < 1e-4
 

@@ -31,13 +31,16 @@ class Reader:
 
 
 class Network:
-    """An image's vector is its number. Sizes of batches are noted; 13 breaks it."""
+    """An image's vector is its number. Sizes of batches are noted; 13 breaks it, and it waits where it is held."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.release = threading.Event()
+        self.release.set()
 
     def run(self, images: np.ndarray, threads: int | None = None) -> VectorArray:
         self.batches.append(len(images))
+        assert self.release.wait(PATIENCE_S)
         if (images == 13).any():
             raise ValueError("thirteen")
         return images[:, 0, 0, :1].astype(np.float32)
@@ -82,12 +85,12 @@ class Rows:
 class Desk:
     """Courses and all that they ask."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, portion: int | None = None) -> None:
         self.network, self.rows, self.index, self.batches = Network(), Rows(), Index(), list[int]()
         self.embedder = Embedder(self.network, max_batch=4, max_waiting=99)
         self.courses = Courses(
             "test", reader=cast(Any, Reader()), embedder=self.embedder, database=cast(Any, self.rows), threads=threads,
-            max_batch=99, max_waiting=99, observe=self.batches.append,
+            max_batch=99, max_waiting=99, portion=portion, observe=self.batches.append,
         )  # fmt: skip
 
     def whole(self, picture: bytes, k: int = 1) -> Course[dict[int, int]]:
@@ -116,11 +119,12 @@ class Desk:
 
 
 @contextmanager
-def desk(threads: int = 1) -> Iterator[Desk]:
-    made = Desk(threads)
+def desk(threads: int = 1, portion: int | None = None) -> Iterator[Desk]:
+    made = Desk(threads, portion)
     try:
         yield made
     finally:
+        made.network.release.set()
         made.index.release.set()
         made.courses.batcher.close()
         made.embedder.batcher.close()
@@ -138,6 +142,24 @@ def test_courses_that_wait_together_share_every_step() -> None:
         assert at.index.searches == [(5, 1)]
         assert at.rows.reads == [[1, 2, 3, 4, 5]]
         assert at.batches == [1, 5]
+
+
+def test_who_comes_while_others_are_embedded_shares_their_search() -> None:
+    async def scene() -> list[dict[int, int]]:
+        at.network.release.clear()
+        asked = [asyncio.create_task(at.courses.take(at.whole(b"x")))]
+        while not at.network.batches:  # noqa: ASYNC110 - another thread makes it true
+            await asyncio.sleep(0.001)
+        asked += [asyncio.create_task(at.courses.take(at.whole(b"x" * size))) for size in (2, 3, 4)]
+        while at.courses.batcher.waiting < 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        at.network.release.set()
+        return await asyncio.gather(*asked)
+
+    with desk(portion=2) as at:
+        assert play(scene()) == [{1: -1}, {2: -2}, {3: -3}, {4: -4}]
+        assert at.network.batches == [1, 2, 1], "a portion at once"
+        assert at.index.searches == [(3, 1), (1, 1)], "three are a portion and more: none waits for the fourth"
 
 
 def test_an_error_is_only_theirs_who_caused_it() -> None:
