@@ -63,8 +63,8 @@ class Batcher(Generic[Item, Result]):
     ) -> None:
         """`max_waiting` bounds each lane apart; `observe` is told the size of every batch. Several `threads` share what
         waits among those that are idle; `run` must stand being called by all of them at once. New items are
-        taken in portions; those for which `run` answers LATER are run again once they are a portion, or no new ones
-        wait."""
+        taken in portions; those for which `run` answers LATER are run again once they are a portion, no new ones
+        wait, or a portion for each thread went before them."""
         self.name = name
         self._run = run
         self._max_batch = max_batch
@@ -72,6 +72,7 @@ class Batcher(Generic[Item, Result]):
         self._observe = observe
         self._portion = portion or max_batch
         self._later: deque[_Entry[Item, Result]] = deque()
+        self._passed = 0  # new items taken since one was first kept for later
         self._lanes: dict[Lane, deque[_Entry[Item, Result]]] = {lane: deque() for lane in Lane}
         self._changed = threading.Condition()
         self._stopping = False
@@ -83,7 +84,11 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def waiting(self) -> int:
-        """How many items wait for a place in a batch."""
+        """How many items wait for a place in a batch, their first or another."""
+        return self._new + len(self._later)
+
+    @property
+    def _new(self) -> int:
         return sum(len(lane) for lane in self._lanes.values())
 
     @property
@@ -117,7 +122,7 @@ class Batcher(Generic[Item, Result]):
 
     def _wake(self) -> None:
         with self._changed:
-            self._changed.notify(self.waiting)
+            self._changed.notify(self._new)
 
     def close(self) -> None:
         """Refuse new items, finish what was accepted, end the threads. May be called twice."""
@@ -130,11 +135,10 @@ class Batcher(Generic[Item, Result]):
     def _work(self) -> None:
         while batch := self._next_batch():
             try:
+                self._observe(len(batch))
                 results: Sequence[Result | Exception | Later] = self._run([entry.item for entry in batch])
                 if len(results) != len(batch):
                     raise RuntimeError(f"{self.name} gave {len(results)} results for {len(batch)} items")
-                if done := sum(result is not LATER for result in results):
-                    self._observe(done)
             except Exception as error:  # the loop's edge: every caller is answered with its batch's error
                 results = [error] * len(batch)
             self._settle(batch, results)
@@ -158,21 +162,31 @@ class Batcher(Generic[Item, Result]):
                 self._idle -= 1
 
     def _take(self) -> list[_Entry[Item, Result]]:
-        """Those who are to be run again, once they are a portion or nobody new waits; else new entries whose callers
-        are still there, a portion at most, and no more than leave the idle threads as many each: queries first, one
-        place kept for bulk.
+        """Those who are to be run again, once they are a portion, no new ones wait, or a portion of new ones for each
+        thread went before them; else new ones."""
+        if len(self._later) >= self._portion or self._passed >= self._portion * len(self.threads):
+            return self._take_later() or self._take_new()
+        return self._take_new() or self._take_later()
+
+    def _take_later(self) -> list[_Entry[Item, Result]]:
+        self._passed = 0
+        return self._take_from(self._later, self._max_batch)
+
+    def _take_new(self) -> list[_Entry[Item, Result]]:
+        """Up to a portion of entries whose callers are still there, and no more than leave the idle threads as many
+        each: queries first, one place kept for bulk.
 
         Batches of one have no place to keep, so the lanes take turns.
         """
-        if len(self._later) < self._portion:
-            most = min(self._portion, max(1, self.waiting // (1 + self._idle)))
-            self._bulk_next = not self._bulk_next
-            bulk = self._take_from(self._lanes[Lane.BULK], 1 if most > 1 or self._bulk_next else 0)
-            batch = self._take_from(self._lanes[Lane.QUERY], most - len(bulk)) + bulk
-            batch += self._take_from(self._lanes[Lane.BULK], most - len(batch))
-            if batch:
-                return batch
-        return self._take_from(self._later, self._max_batch)
+        most = min(self._portion, max(1, self._new // (1 + self._idle)))
+        self._bulk_next = not self._bulk_next
+        bulk = self._take_from(self._lanes[Lane.BULK], 1 if most > 1 or self._bulk_next else 0)
+        batch = self._take_from(self._lanes[Lane.QUERY], most - len(bulk)) + bulk
+        batch += self._take_from(self._lanes[Lane.BULK], most - len(batch))
+        if batch and self._later:
+            self._passed += len(batch)
+            self._changed.notify()  # an idle thread need not leave those for this one
+        return batch
 
     @staticmethod
     def _take_from(queue: deque[_Entry[Item, Result]], most: int) -> list[_Entry[Item, Result]]:

@@ -120,10 +120,10 @@ class Courses:
             walk.go(None)
         steps = PICTURES if fresh else ORDER
         while True:
-            going = [walk for walk in walks if isinstance(walk.step, steps) and not self._leaves(walk.step, len(walks))]
+            going = [walk for walk in walks if isinstance(walk.step, steps) and self._stays(walk.step, len(walks))]
             kind = next((kind for kind in steps if any(type(walk.step) is kind for walk in going)), None)
             if kind is None:
-                return [walk.end if walk.step is None or not fresh else LATER for walk in walks]
+                return [LATER if fresh and self._stays(walk.step, len(walks)) else walk.end for walk in walks]
             together = [walk for walk in going if type(walk.step) is kind]
             started = perf_counter()
             try:
@@ -135,15 +135,15 @@ class Courses:
                 walk.spent[kind.stage] = walk.spent.get(kind.stage, 0.0) + seconds
                 walk.go(one)
 
-    def _leaves(self, step: Step, together: int) -> bool:
-        """Whether others must not wait for a step. An allow-list makes a pass of its own: who has one stays only where
-        nobody else is in the batch and another thread is there for who comes next."""
-        if self._longer is None:
-            return False
-        if isinstance(step, Search):
-            stays = step.allow is None or (together == 1 and self.batcher.idle > 0)
-            return step.k > LARGE or not stays
-        return isinstance(step, Join) and len(step.crops) > LARGE
+    def _stays(self, step: Step | None, together: int) -> bool:
+        """Whether a step is taken here: there is one, and others need not wait for it. An allow-list makes a pass of
+        its own: who has one stays only where nobody else is in the batch and another thread is there for who comes
+        next."""
+        if self._longer is None or not isinstance(step, Search | Join):
+            return step is not None
+        if isinstance(step, Join):
+            return len(step.crops) <= LARGE
+        return step.k <= LARGE and (step.allow is None or (together == 1 and self.batcher.idle > 0))
 
     def _do(self, kind: type[Step], steps: list[Any]) -> Sequence[Any]:
         if kind is Open:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -130,6 +131,62 @@ def test_an_error_of_the_second_run_is_that_of_its_batch_and_who_has_left_is_not
         thirteen, one = play(scene())
     assert (str(thirteen), str(one)) == ("thirteen", "thirteen")
     assert worker.second == [[13, 1]]
+
+
+@pytest.mark.parametrize("portion", [1, 4])
+@pytest.mark.parametrize("closes", [False, True])
+def test_new_items_are_taken_where_all_who_were_kept_for_later_have_left(portion: int, closes: bool) -> None:
+    worker = Twice(0)
+
+    async def scene() -> list[int]:
+        held = asyncio.create_task(batcher.submit(list(range(portion))))
+        await until(lambda: len(worker.first) == 1)
+        (last,) = await queued(batcher, ([20], Lane.QUERY))
+        held.cancel()
+        await asyncio.gather(held, return_exceptions=True)
+        closing = asyncio.create_task(asyncio.to_thread(batcher.close)) if closes else None
+        worker.gates[0].set()
+        found = await last
+        if closing is not None:
+            await closing
+        return found
+
+    with twice(worker, portion=portion) as batcher:
+        assert play(scene()) == [40]
+    assert worker.second == [[20]]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_item_for_later_is_not_passed_over_for_ever(threads: int) -> None:
+    """New ones that end in their first run come without end."""
+
+    def run(items: list[int]) -> Sequence[int | Exception | Later]:
+        passed.append(len(items))
+        time.sleep(0.001)
+        first = 0 in items and not asked_twice
+        asked_twice.extend(items if first else [])
+        return [LATER if first and item == 0 else item for item in items]
+
+    async def scene() -> int:
+        async def crowd() -> None:
+            while True:
+                await batcher.submit([1])
+
+        others = [asyncio.create_task(crowd()) for _ in range(20)]
+        await until(lambda: len(passed) > 5)
+        begun = sum(passed)
+        await batcher.submit([0])
+        for one in others:
+            one.cancel()
+        return sum(passed) - begun
+
+    asked_twice: list[int] = []
+    passed: list[int] = []
+    batcher = Batching("test", run, max_batch=8, max_waiting=100, threads=threads, portion=4)
+    try:
+        assert play(scene()) < 100
+    finally:
+        batcher.close()
 
 
 def test_what_is_kept_for_later_is_finished_before_the_end() -> None:

@@ -42,6 +42,11 @@ def test_a_vector_does_not_depend_on_the_batch_it_was_made_in(
     assert np.abs(together - alone).max() < 1e-4
 
 
+def test_one_thread_is_the_callers_own(network: OnnxModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_side_by_side", None)
+    assert network.run(np.stack([network.prepare(person(1))] * 17), 1).shape == (17, network.manifest.output.dim)
+
+
 @pytest.mark.parametrize(("size", "threads", "sizes"), [(2, 2, [1, 1]), (3, 8, [1, 1, 1]), (17, 2, [5, 4, 4, 4])])
 def test_shares_of_a_batch_are_of_a_size(size: int, threads: int, sizes: list[int]) -> None:
     shares = even_shares(np.arange(size), threads)

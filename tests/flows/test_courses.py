@@ -35,11 +35,13 @@ class Network:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.threads = set[int | None]()
         self.release = threading.Event()
         self.release.set()
 
     def run(self, images: np.ndarray, threads: int | None = None) -> VectorArray:
         self.batches.append(len(images))
+        self.threads.add(threads)
         assert self.release.wait(PATIENCE_S)
         if (images == 13).any():
             raise ValueError("thirteen")
@@ -141,7 +143,7 @@ def test_courses_that_wait_together_share_every_step() -> None:
         assert at.network.batches == [4, 1], "in batches of what the network takes"
         assert at.index.searches == [(5, 1)]
         assert at.rows.reads == [[1, 2, 3, 4, 5]]
-        assert at.batches == [1, 5]
+        assert at.batches == [1, 1, 5, 5], "once to be embedded, once to be searched for"
 
 
 def test_who_comes_while_others_are_embedded_shares_their_search() -> None:
@@ -160,6 +162,16 @@ def test_who_comes_while_others_are_embedded_shares_their_search() -> None:
         assert play(scene()) == [{1: -1}, {2: -2}, {3: -3}, {4: -4}]
         assert at.network.batches == [1, 2, 1], "a portion at once"
         assert at.index.searches == [(3, 1), (1, 1)], "three are a portion and more: none waits for the fourth"
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_picture_is_shared_out_among_the_threads_that_are_idle(threads: int) -> None:
+    with desk(threads) as at:
+        deadline = monotonic() + PATIENCE_S
+        while at.courses.batcher.idle < threads and monotonic() < deadline:
+            sleep(0.001)
+        assert play(at.courses.take(at.whole(b"x"))) == {1: -1}
+        assert at.network.threads == {threads}
 
 
 def test_an_error_is_only_theirs_who_caused_it() -> None:
@@ -211,7 +223,7 @@ def test_a_course_that_comes_to_a_long_step_goes_on_elsewhere() -> None:
     with desk() as slow, desk() as at:
         at.courses._longer = slow.courses
         assert play(at.courses.take(growing(), watch)) == 2
-        assert (at.batches, slow.batches) == ([1], [1])
+        assert (at.batches, slow.batches) == ([1, 1], [1])
         assert (at.rows.reads, slow.rows.reads) == ([], [[1, 2]])
     assert set(watch.timings_ms) == {"search", "join"}
 

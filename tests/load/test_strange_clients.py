@@ -136,7 +136,7 @@ def test_a_query_whose_client_left_is_dropped_before_it_costs_anything(serve: Se
     with httpx.Client(base_url=server.url) as client:
         for number in range(staying):
             client.post(f"/gallery?identity=p-{number}", content=jpeg(number), headers=JPEG)
-        before = _counted(client, "reappear_batch_size_sum", batcher="query")
+        before = _counted(client, "reappear_batch_size_sum", batcher="embed")
         gone = [_connected(server) for _ in range(leaving)]
         connections = [one.__enter__() for one in gone]
         answers: dict[int, str] = {}
@@ -158,7 +158,7 @@ def test_a_query_whose_client_left_is_dropped_before_it_costs_anything(serve: Se
             thread.join()
         assert answers == {number: f"p-{number}" for number in range(staying)}
         assert _settles(lambda: _counted(client, "reappear_request_seconds_count", route="/query") == leaving + staying)
-        embedded = _counted(client, "reappear_batch_size_sum", batcher="query") - before
+        embedded = _counted(client, "reappear_batch_size_sum", batcher="embed") - before
         assert _counted(client, "reappear_request_seconds_count", route="/query", status="499") > 5
         assert staying <= embedded < staying + leaving - 5
         assert _counted(client, "reappear_request_seconds_count", status="500") == 0
