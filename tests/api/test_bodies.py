@@ -250,8 +250,10 @@ def test_a_query_whose_client_left_is_given_up_and_never_searched(lite: TestClie
     def search() -> Course[object]:
         return (yield Search(held, np.zeros((1, 2), np.float32), 1))
 
-    busy = [lite.portal.start_task_soon(parts.courses.take, search()) for _ in parts.courses.batcher.threads]
-    wait_for(lambda: held.searches == len(busy))
+    busy = []
+    for _ in parts.courses.batcher.threads:  # one after another: two at once would share a search
+        busy.append(lite.portal.start_task_soon(parts.courses.take, search()))
+        wait_for(lambda: held.searches == len(busy))
     before = lite.get("/metrics").text
     sent = call(lite, "/query", [{"type": "http.request", "body": jpeg(1), "more_body": False}])
     assert [message["status"] for message in sent if message["type"] == "http.response.start"] in ([], [499])
