@@ -4,7 +4,6 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from time import monotonic, sleep
 from typing import Any, cast
 
 import numpy as np
@@ -16,8 +15,7 @@ from service.errors import BadPicture, CorruptPicture, DatabaseDown
 from service.flows.courses import Among, Course, Courses, Embed, Join, Open, Search
 from service.flows.pictures import Opened, Upload
 from service.telemetry import Stopwatch, Telemetry
-
-PATIENCE_S = 10.0
+from tests.embedding.batching import PATIENCE_S, play, until
 
 
 class Reader:
@@ -132,10 +130,6 @@ def desk(threads: int = 1, portion: int | None = None) -> Iterator[Desk]:
         made.embedder.batcher.close()
 
 
-def play(scene: Any) -> Any:
-    return asyncio.run(asyncio.wait_for(scene, PATIENCE_S))
-
-
 def test_courses_that_wait_together_share_every_step() -> None:
     with desk() as at:
         found = play(at.take_together(*(at.whole(b"x" * size) for size in (1, 2, 3, 4, 5))))
@@ -150,11 +144,9 @@ def test_who_comes_while_others_are_embedded_shares_their_search() -> None:
     async def scene() -> list[dict[int, int]]:
         at.network.release.clear()
         asked = [asyncio.create_task(at.courses.take(at.whole(b"x")))]
-        while not at.network.batches:  # noqa: ASYNC110 - another thread makes it true
-            await asyncio.sleep(0.001)
+        await until(lambda: bool(at.network.batches))
         asked += [asyncio.create_task(at.courses.take(at.whole(b"x" * size))) for size in (2, 3, 4)]
-        while at.courses.batcher.waiting < 3:  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        await until(lambda: at.courses.batcher.waiting == 3)
         at.network.release.set()
         return await asyncio.gather(*asked)
 
@@ -167,9 +159,7 @@ def test_who_comes_while_others_are_embedded_shares_their_search() -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_picture_is_shared_out_among_the_threads_that_are_idle(threads: int) -> None:
     with desk(threads) as at:
-        deadline = monotonic() + PATIENCE_S
-        while at.courses.batcher.idle < threads and monotonic() < deadline:
-            sleep(0.001)
+        play(until(lambda: at.courses.batcher.idle == threads))
         assert play(at.courses.take(at.whole(b"x"))) == {1: -1}
         assert at.network.threads == {threads}
 
@@ -232,9 +222,7 @@ def test_a_course_that_comes_to_a_long_step_goes_on_elsewhere() -> None:
 def test_a_lone_search_with_an_allow_list_stays_where_others_have_a_thread(threads: int, stays: bool) -> None:
     with desk() as slow, desk(threads) as at:
         at.courses._longer = slow.courses
-        deadline = monotonic() + PATIENCE_S
-        while at.courses.batcher.idle < threads and monotonic() < deadline:
-            sleep(0.001)
+        play(until(lambda: at.courses.batcher.idle == threads))
         assert play(at.courses.take(_among_some(at))) == 2
         assert slow.batches == ([] if stays else [1])
 
