@@ -3,6 +3,7 @@ own, so that no thread pool fights another's. Prints JSON; rates are in things a
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -90,14 +91,20 @@ def decode_alone(seconds: float, repeats: int, only: str | None = None) -> dict[
 
 
 def embed_alone(seconds: float, repeats: int, only: str | None = None) -> dict[str, Any]:
-    """ONNX Runtime at several batches: all cores for one run, and a session of one thread for each core."""
+    """ONNX Runtime at several batches: all cores for one run, and a session of one thread for each core. One picture
+    also by threads that stay each on its core: left to the system they share one at times, and take twice as long."""
     import onnxruntime
 
     manifest, cores = read_manifest(MODEL_DIR), usable_cores()
+    here = sorted(os.sched_getaffinity(0))[:cores]
 
-    def session(threads: int) -> onnxruntime.InferenceSession:
+    def session(threads: int, apart: Sequence[int] = ()) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        if apart:
+            options.add_session_config_entry(
+                "session.intra_op_thread_affinities", ";".join(str(1 + one) for one in apart)
+            )
         return onnxruntime.InferenceSession(MODEL_DIR / manifest.file, options, providers=["CPUExecutionProvider"])
 
     network, together, apart = manifest.input, session(cores), [session(1) for _ in range(cores)]
@@ -117,10 +124,15 @@ def embed_alone(seconds: float, repeats: int, only: str | None = None) -> dict[s
     }
     best = max(ways, key=lambda name: ways[name]["median"])
     feed = {network.name: images[:1]}
-    lone: dict[str, float] = {
-        name: statistics.median(times_of(partial(one.run, None, feed), seconds=seconds)) * 1000
-        for name, one in ((f"{cores} threads", together), ("1 thread", apart[0]))
-    }
+
+    def lone_ms(one: Any) -> float:
+        return statistics.median(times_of(partial(one.run, None, feed), seconds=seconds)) * 1000
+
+    lone = {f"{cores} threads": lone_ms(together), "1 thread": lone_ms(apart[0])}
+    if cores > 1:
+        os.sched_setaffinity(0, here[:1])
+        lone[f"{cores} threads, each on its core"] = lone_ms(session(cores, here[1:]))
+        os.sched_setaffinity(0, here)
     return {
         "ways": ways, "best": best, "per_s": ways[best],
         "p50_ms_ways": {name: round(value, 3) for name, value in lone.items()}, "p50_ms": round(min(lone.values()), 3),

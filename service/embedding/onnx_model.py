@@ -3,7 +3,9 @@ another vector than it gave when exported, and a provider that is listed but not
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 
@@ -12,6 +14,7 @@ import onnxruntime
 
 from service.domain import ImageArray, VectorArray
 from service.embedding.buckets import SIZES, run_in_bucket
+from service.embedding.lone import Lone, spare_core
 from service.embedding.manifest import Manifest, read_manifest, sha256_of
 from service.errors import ModelRefused
 from service.images.decode import PictureLimits, decode
@@ -19,6 +22,7 @@ from service.images.preprocess import resize
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 MOST = 4  # pictures of a share: more are no faster, and each takes 10 MB
+TRIES = 3  # of how long one thread takes for a picture
 GOLDEN_COSINE = 0.999
 UNIT_TOLERANCE = 1e-3
 GOLDEN_LIMITS = PictureLimits(max_bytes=4_000_000, max_pixels=4_000_000)
@@ -39,7 +43,8 @@ class OnnxModel:
         self._in_buckets = provider == "cuda"
         self._threads = 1 if self._in_buckets else threads
         self._side_by_side = ThreadPoolExecutor(self._threads, thread_name_prefix="network")
-        self._check_golden(folder)
+        golden = self._check_golden(folder)
+        self._lone = self._open_lone(path, golden) if self._threads > 1 else None
         for size in SIZES if self._in_buckets else ():
             self.run(np.zeros((size, self.manifest.input.height, self.manifest.input.width, 3), np.uint8))
 
@@ -51,23 +56,41 @@ class OnnxModel:
     def run(self, images: ImageArray, threads: int | None = None) -> VectorArray:
         """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors. On a CPU batches are cut
         into shares, each run by one thread of all or of so many
-        (docs/decisions/0023-what-an-enrolment-of-many-costs.md)."""
+        (docs/decisions/0023-what-an-enrolment-of-many-costs.md), and a lone picture is shared by two that are said to
+        be free."""
         if self._in_buckets:
             return run_in_bucket(self._run, images)
+        if len(images) == 1 and (threads or 1) > 1 and self._lone is not None:
+            vectors = self._lone.run(images)
+            if vectors is not None:
+                return vectors
         threads = min(self._threads, threads or self._threads)
         shares = even_shares(images, threads)
         over = self._side_by_side.map if threads > 1 and len(shares) > 1 else map
         return np.concatenate(list(over(self._run, shares)))
 
-    def _run(self, images: ImageArray) -> VectorArray:
-        (vectors,) = self._session.run([self.manifest.output.name], {self.manifest.input.name: images})
+    def _run(self, images: ImageArray, session: onnxruntime.InferenceSession | None = None) -> VectorArray:
+        (vectors,) = (session or self._session).run([self.manifest.output.name], {self.manifest.input.name: images})
         return np.asarray(vectors, dtype=np.float32)
+
+    def _open_lone(self, path: Path, image: ImageArray) -> Lone | None:
+        core = spare_core()
+        if core is None:
+            return None
+        times = []
+        for _ in range(TRIES):
+            began = perf_counter()
+            self._run(image[None])
+            times.append(perf_counter() - began)
+        session = _open_session(path, PROVIDERS["cpu"], {}, core)
+        return Lone(partial(self._run, session=session), core=core, alone_s=min(times))
 
     def prepare(self, image: ImageArray) -> ImageArray:
         """Resize a decoded (h, w, 3) image to what the network takes."""
         return resize(image, self.manifest.input.height, self.manifest.input.width)
 
-    def _check_golden(self, folder: Path) -> None:
+    def _check_golden(self, folder: Path) -> ImageArray:
+        """Returns the golden crop, prepared."""
         golden = self.manifest.golden
         path = folder / golden.picture
         try:
@@ -75,7 +98,8 @@ class OnnxModel:
         except OSError as error:
             raise ModelRefused(f"{path} cannot be read ({error.strerror}); export the model again") from error
         try:
-            vector = self.run(self.prepare(decode(picture, GOLDEN_LIMITS))[None])[0]
+            image = self.prepare(decode(picture, GOLDEN_LIMITS))
+            vector = self.run(image[None])[0]
         except Exception as error:  # whatever the runtime raises for a graph that does not fit its manifest
             raise ModelRefused(f"{folder} does not run as its manifest says: {error}") from error
         if vector.shape != (self.manifest.output.dim,):
@@ -93,6 +117,7 @@ class OnnxModel:
                 f"the golden crop of {folder} gives a vector with cosine {cosine:.4f} to the recorded one, "
                 f"{GOLDEN_COSINE} is needed; export the model again, or use the runtime version it was exported with"
             )
+        return image
 
 
 def even_shares(images: ImageArray, threads: int) -> list[ImageArray]:
@@ -110,14 +135,20 @@ def options_of(provider: str, gpu_memory_mb: int) -> dict[str, str]:
     return {"arena_extend_strategy": "kSameAsRequested", **bound}
 
 
-def _open_session(path: Path, provider: str, told: dict[str, str]) -> onnxruntime.InferenceSession:
+def _open_session(
+    path: Path, provider: str, told: dict[str, str], core: int | None = None
+) -> onnxruntime.InferenceSession:
+    """A session without threads of its own, or with one that stays on a core."""
     if provider not in onnxruntime.get_available_providers():
         raise ModelRefused(
             f"{provider} is not in this ONNX Runtime (it has {', '.join(onnxruntime.get_available_providers())}); "
             "install the `gpu` extra, or set REAPPEAR_PROVIDER=cpu"
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # two that wait for each other in every layer take longer than one alone
+    options.intra_op_num_threads = 1 if core is None else 2
+    if core is not None:
+        options.add_session_config_entry("session.intra_op_thread_affinities", str(core + 1))  # counted from 1
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # when a run ends
     options.inter_op_num_threads = 1
     options.enable_mem_pattern = provider != PROVIDERS["cpu"]  # one for each size of a share: 25 MB, and no faster
     try:

@@ -1,0 +1,60 @@
+"""A lone picture by two cores. In batches each core has pictures of its own; one picture alone leaves the others idle.
+Two threads that share each layer of a network wait for each other hundreds of times, and only spinning is quick enough
+for that; so they spin while a picture is in hand, and for no longer (docs/decisions/0037-a-lone-picture.md)."""
+
+import os
+import threading
+from collections.abc import Callable
+from time import perf_counter
+
+from service.domain import ImageArray, VectorArray
+
+SLOW = 1.5  # times what one thread takes: somebody else has the other core
+REST = 200  # pictures that are then left to one thread, before it is tried again
+
+
+def spare_core() -> int | None:
+    """A core for the second thread, the last of those that this process may use; None where there is only one, or no
+    way to choose."""
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[-1] if len(cores) > 1 else None
+
+
+class Lone:
+    """Runs a network whose second thread stays on a core of its own, for one picture at a time."""
+
+    def __init__(self, run: Callable[[ImageArray], VectorArray], *, core: int, alone_s: float) -> None:
+        """`core` is where the second thread is, `alone_s` what one thread takes for a picture."""
+        self._run = run
+        self._core = core
+        self._most_s = SLOW * alone_s
+        self._resting = 0
+        self._one = threading.Lock()
+
+    def run(self, images: ImageArray) -> VectorArray | None:
+        """The vector, (1, dim), of a (1, height, width, 3) picture. None where one thread had better make it: another
+        picture is in hand, this thread must stay on the other's core, or it took too long a while ago."""
+        if not self._one.acquire(blocking=False):
+            return None
+        try:
+            return self._run_apart(images)
+        finally:
+            self._one.release()
+
+    def _run_apart(self, images: ImageArray) -> VectorArray | None:
+        allowed = os.sched_getaffinity(0)
+        others = allowed - {self._core}
+        if self._resting or not others or others == allowed:
+            self._resting = max(0, self._resting - 1)
+            return None
+        os.sched_setaffinity(0, others)  # woken on the core of the other one, it would take turns with it
+        try:
+            began = perf_counter()
+            vectors = self._run(images)
+            if perf_counter() - began > self._most_s:
+                self._resting = REST
+        finally:
+            os.sched_setaffinity(0, allowed)
+        return vectors
