@@ -5,19 +5,21 @@ for that; so they spin while a picture is in hand, and for no longer (docs/decis
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from math import inf
 from time import perf_counter
 
 from service.domain import ImageArray, VectorArray
 
-SLOW = 1.5  # times what one thread takes: somebody else has the other core
+SLOW = 1.5  # times what one thread takes: somebody else has the core, or the interpreter
 REST = 200  # pictures that are then left to one thread, before it is tried again
+TRIES = 10  # of either way, to know which is faster here
+
+Run = Callable[[ImageArray], VectorArray]
 
 
 def spare_core() -> int | None:
-    """A core for the second thread, the last of those that this process may use; None where there is only one, or no
-    way to choose."""
-    if not hasattr(os, "sched_getaffinity"):
-        return None
+    """A core for the second thread, the last of those that this process may use; None where there is only one."""
     cores = sorted(os.sched_getaffinity(0))
     return cores[-1] if len(cores) > 1 else None
 
@@ -25,17 +27,29 @@ def spare_core() -> int | None:
 class Lone:
     """Runs a network whose second thread stays on a core of its own, for one picture at a time."""
 
-    def __init__(self, run: Callable[[ImageArray], VectorArray], *, core: int, alone_s: float) -> None:
-        """`core` is where the second thread is, `alone_s` what one thread takes for a picture."""
+    def __init__(self, run: Run, *, core: int) -> None:
+        """`core` is where the second thread is."""
         self._run = run
         self._core = core
-        self._most_s = SLOW * alone_s
+        self._most_s = inf
         self._resting = 0
         self._one = threading.Lock()
 
+    def beats(self, alone: Run, images: ImageArray) -> bool:
+        """Whether it is faster than one thread with a picture, here and now; from then on it knows what is slow."""
+        ways: list[Callable[[ImageArray], VectorArray | None]] = [alone, self.run]
+        least = [inf, inf]
+        for way in (0, 1) * TRIES:
+            began = perf_counter()
+            if ways[way](images) is None:
+                return False
+            least[way] = min(least[way], perf_counter() - began)
+        self._most_s = SLOW * least[0]
+        return least[1] < least[0]
+
     def run(self, images: ImageArray) -> VectorArray | None:
         """The vector, (1, dim), of a (1, height, width, 3) picture. None where one thread had better make it: another
-        picture is in hand, this thread must stay on the other's core, or it took too long a while ago."""
+        picture is in hand, this thread cannot leave the other's core, or it took too long a while ago."""
         if not self._one.acquire(blocking=False):
             return None
         try:
@@ -49,12 +63,16 @@ class Lone:
         if self._resting or not others or others == allowed:
             self._resting = max(0, self._resting - 1)
             return None
-        os.sched_setaffinity(0, others)  # woken on the core of the other one, it would take turns with it
+        began = perf_counter()  # with what the move takes, which is long where the cores are busy
         try:
-            began = perf_counter()
-            vectors = self._run(images)
+            os.sched_setaffinity(0, others)  # woken on the core of the other one, it would take turns with it
+        except OSError:  # not a thing that may be done here, or the cores have just changed
+            self._resting = REST
+            return None
+        try:
+            return self._run(images)
+        finally:
+            with suppress(OSError):
+                os.sched_setaffinity(0, allowed)
             if perf_counter() - began > self._most_s:
                 self._resting = REST
-        finally:
-            os.sched_setaffinity(0, allowed)
-        return vectors
