@@ -11,9 +11,9 @@ from time import perf_counter
 
 from service.domain import ImageArray, VectorArray
 
-SLOW = 1.5  # times what one thread takes: somebody else has the core, or the interpreter
+SLOW = 1.25  # times what one thread takes: somebody else has the core, or threads hear of each other slowly
 REST = 200  # pictures that are then left to one thread, before it is tried again
-TRIES = 10  # of either way, to know which is faster here
+TRIES = 10  # of either way, to know which is faster now
 
 Run = Callable[[ImageArray], VectorArray]
 
@@ -35,17 +35,16 @@ class Lone:
         self._resting = 0
         self._one = threading.Lock()
 
-    def beats(self, alone: Run, images: ImageArray) -> bool:
-        """Whether it is faster than one thread with a picture, here and now; from then on it knows what is slow."""
+    def learn(self, alone: Run, images: ImageArray) -> None:
+        """Try it and one thread with a picture, to know from then on what is slow, and rest where it is no faster."""
         ways: list[Callable[[ImageArray], VectorArray | None]] = [alone, self.run]
         least = [inf, inf]
         for way in (0, 1) * TRIES:
             began = perf_counter()
-            if ways[way](images) is None:
-                return False
-            least[way] = min(least[way], perf_counter() - began)
+            if ways[way](images) is not None:
+                least[way] = min(least[way], perf_counter() - began)
         self._most_s = SLOW * least[0]
-        return least[1] < least[0]
+        self._resting = 0 if least[1] < least[0] else REST
 
     def run(self, images: ImageArray) -> VectorArray | None:
         """The vector, (1, dim), of a (1, height, width, 3) picture. None where one thread had better make it: another

@@ -76,7 +76,8 @@ class OnnxModel:
         if core is None:
             return None
         lone = Lone(partial(self._run, session=_open_session(path, PROVIDERS["cpu"], {}, core)), core=core)
-        return lone if lone.beats(self._run, image[None]) else None
+        lone.learn(self._run, image[None])
+        return lone
 
     def prepare(self, image: ImageArray) -> ImageArray:
         """Resize a decoded (h, w, 3) image to what the network takes."""

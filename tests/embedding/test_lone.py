@@ -89,16 +89,22 @@ def test_a_second_picture_at_the_same_time_is_left_to_one_thread(two_cores: list
 def test_where_it_takes_long_one_thread_has_the_next_pictures(two_cores: list[set[int]]) -> None:
     seconds = [0.0]
     one = lone(lambda images: taking(seconds[0])(images))
-    assert one.beats(taking(0.02), IMAGE)
+    one.learn(taking(0.02), IMAGE)
     seconds[0] = 10 * 0.02 * SLOW
     assert one.run(IMAGE) is VECTOR
     assert all(one.run(IMAGE) is None for _ in range(REST))
     assert one.run(IMAGE) is VECTOR, "then it is tried again"
 
 
-def test_a_way_that_is_no_faster_is_not_taken(two_cores: list[set[int]]) -> None:
-    assert not lone(taking(0.02)).beats(taking(0.001), IMAGE)
-    assert lone(taking(0.001)).beats(taking(0.02), IMAGE)
+def test_a_way_that_is_no_faster_rests_before_it_is_taken(two_cores: list[set[int]]) -> None:
+    seconds = [0.02]
+    one = lone(lambda images: taking(seconds[0])(images))
+    one.learn(taking(0.001), IMAGE)
+    seconds[0] = 0.0
+    assert all(one.run(IMAGE) is None for _ in range(REST))
+    assert one.run(IMAGE) is VECTOR
+    one.learn(taking(0.02), IMAGE)
+    assert one.run(IMAGE) is VECTOR
 
 
 def test_where_a_thread_may_not_choose_its_cores_it_does_not_try(
@@ -109,8 +115,8 @@ def test_where_a_thread_may_not_choose_its_cores_it_does_not_try(
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
     one = lone()
-    assert not one.beats(lambda images: VECTOR, IMAGE)
-    assert one.run(IMAGE) is None
+    one.learn(lambda images: VECTOR, IMAGE)
+    assert all(one.run(IMAGE) is None for _ in range(2 * REST + 2))
 
 
 def test_a_vector_is_not_lost_where_the_cores_change_meanwhile(
@@ -139,8 +145,8 @@ def test_one_core_has_none_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(monkeypatch: pytest.MonkeyPatch) -> tuple[OnnxModel, Lone]:
-    """The network with both ways, whichever is faster while other tests run, and never at rest."""
-    monkeypatch.setattr(Lone, "beats", lambda self, alone, images: True)
+    """The network with both ways, whichever is faster while other tests run."""
+    monkeypatch.setattr(Lone, "learn", lambda self, alone, images: None)
     network = OnnxModel(Settings().model_dir, provider="cpu", threads=2)
     assert network._lone is not None
     return network, network._lone
@@ -184,11 +190,9 @@ def test_the_second_thread_does_not_spin_once_a_picture_is_done(monkeypatch: pyt
     assert spun < slept / 20
 
 
-def test_one_thread_or_none_to_spare_or_none_faster_opens_no_second_session(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_thread_or_none_to_spare_opens_no_second_session(monkeypatch: pytest.MonkeyPatch) -> None:
     assert OnnxModel(Settings().model_dir, provider="cpu", threads=1)._lone is None
-    monkeypatch.setattr(Lone, "beats", lambda self, alone, images: False)
-    assert OnnxModel(Settings().model_dir, provider="cpu", threads=2)._lone is None
-    monkeypatch.setattr(Lone, "beats", lambda self, alone, images: pytest.fail("nothing to try"))
     monkeypatch.setattr("service.embedding.onnx_model.spare_core", lambda: None)
     network = OnnxModel(Settings().model_dir, provider="cpu", threads=2)
+    assert network._lone is None
     assert network.run(network.prepare(person(1))[None], 2).shape == (1, network.manifest.output.dim)
