@@ -99,12 +99,12 @@ def embed_alone(seconds: float, repeats: int, only: str | None = None) -> dict[s
     allowed = os.sched_getaffinity(0)
     here = sorted(allowed)[:cores]
 
-    def session(threads: int, apart: Sequence[int] = ()) -> onnxruntime.InferenceSession:
+    def session(threads: int, others: Sequence[int] = ()) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        if apart:
+        if others:
             options.add_session_config_entry(
-                "session.intra_op_thread_affinities", ";".join(str(1 + one) for one in apart)
+                "session.intra_op_thread_affinities", ";".join(str(1 + one) for one in others)
             )
         return onnxruntime.InferenceSession(MODEL_DIR / manifest.file, options, providers=["CPUExecutionProvider"])
 

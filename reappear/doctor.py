@@ -72,9 +72,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 def _model(settings: Settings) -> Finding:
     """Making the network checks its checksum, its golden vector, and that the provider is really in use."""
-    network = OnnxModel(
-        settings.model_dir, provider=settings.provider, threads=settings.cores, gpu_memory_mb=settings.gpu_memory_mb
-    )
+    network = OnnxModel(settings.model_dir, provider=settings.provider, threads=1, gpu_memory_mb=settings.gpu_memory_mb)
     return Finding("model", True, f"{network.manifest.version}, checksum and golden vector right, {network.provider}")
 
 

@@ -41,10 +41,10 @@ class OnnxModel:
         self._in_buckets = provider == "cuda"
         self._threads = 1 if self._in_buckets else threads
         self._side_by_side = ThreadPoolExecutor(self._threads, thread_name_prefix="network")
-        golden = self._check_golden(folder)
-        self._lone = self._open_lone(path, golden) if self._threads > 1 else None
+        self._check_golden(folder)
+        self._lone = self._open_lone(path) if self._threads > 1 else None
         for size in SIZES if self._in_buckets else ():
-            self.run(np.zeros((size, self.manifest.input.height, self.manifest.input.width, 3), np.uint8))
+            self.run(self._blank(size))
 
     @property
     def provider(self) -> str:
@@ -71,20 +71,22 @@ class OnnxModel:
         (vectors,) = (session or self._session).run([self.manifest.output.name], {self.manifest.input.name: images})
         return np.asarray(vectors, dtype=np.float32)
 
-    def _open_lone(self, path: Path, image: ImageArray) -> Lone | None:
+    def _open_lone(self, path: Path) -> Lone | None:
         core = spare_core()
         if core is None:
             return None
         lone = Lone(partial(self._run, session=_open_session(path, PROVIDERS["cpu"], {}, core)), core=core)
-        lone.learn(self._run, image[None])
+        lone.learn(self._run, self._blank(1))
         return lone
 
     def prepare(self, image: ImageArray) -> ImageArray:
         """Resize a decoded (h, w, 3) image to what the network takes."""
         return resize(image, self.manifest.input.height, self.manifest.input.width)
 
-    def _check_golden(self, folder: Path) -> ImageArray:
-        """Returns the golden crop, prepared."""
+    def _blank(self, size: int) -> ImageArray:
+        return np.zeros((size, self.manifest.input.height, self.manifest.input.width, 3), np.uint8)
+
+    def _check_golden(self, folder: Path) -> None:
         golden = self.manifest.golden
         path = folder / golden.picture
         try:
@@ -92,8 +94,7 @@ class OnnxModel:
         except OSError as error:
             raise ModelRefused(f"{path} cannot be read ({error.strerror}); export the model again") from error
         try:
-            image = self.prepare(decode(picture, GOLDEN_LIMITS))
-            vector = self.run(image[None])[0]
+            vector = self.run(self.prepare(decode(picture, GOLDEN_LIMITS))[None])[0]
         except Exception as error:  # whatever the runtime raises for a graph that does not fit its manifest
             raise ModelRefused(f"{folder} does not run as its manifest says: {error}") from error
         if vector.shape != (self.manifest.output.dim,):
@@ -111,7 +112,6 @@ class OnnxModel:
                 f"the golden crop of {folder} gives a vector with cosine {cosine:.4f} to the recorded one, "
                 f"{GOLDEN_COSINE} is needed; export the model again, or use the runtime version it was exported with"
             )
-        return image
 
 
 def even_shares(images: ImageArray, threads: int) -> list[ImageArray]:
