@@ -12,7 +12,7 @@ from time import perf_counter
 from service.domain import ImageArray, VectorArray
 
 SLOW = 1.25  # times what one thread takes: somebody else has the core, or threads hear of each other slowly
-REST = 200  # pictures that are then left to one thread, before it is tried again
+REST = 200  # pictures at most that are then left to one thread: one first, twice as many each time again
 TRIES = 10  # of either way, to know which is faster now
 
 Run = Callable[[ImageArray], VectorArray]
@@ -33,6 +33,7 @@ class Lone:
         self._core = core
         self._most_s = inf
         self._resting = 0
+        self._rest = 1
         self._one = threading.Lock()
 
     def learn(self, alone: Run, images: ImageArray) -> None:
@@ -73,5 +74,6 @@ class Lone:
         finally:
             with suppress(OSError):
                 os.sched_setaffinity(0, allowed)
-            if perf_counter() - began > self._most_s:
-                self._resting = REST
+            slow = perf_counter() - began > self._most_s
+            self._resting = self._rest if slow else 0
+            self._rest = min(2 * self._rest, REST) if slow else max(self._rest // 2, 1)

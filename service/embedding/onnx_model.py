@@ -20,7 +20,7 @@ from service.images.decode import PictureLimits, decode
 from service.images.preprocess import resize
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-MOST = 4  # pictures of a share: eight are no faster, and two threads take 40 MB more for them
+MOST = 8  # pictures of a share
 GOLDEN_COSINE = 0.999
 UNIT_TOLERANCE = 1e-3
 GOLDEN_LIMITS = PictureLimits(max_bytes=4_000_000, max_pixels=4_000_000)

@@ -12,6 +12,7 @@ from service.flows import emptying, retention, rotation
 from service.flows.keys import load_keys
 from service.flows.outbox import empty_outbox
 from service.flows.parts import Parts
+from service.heaps import trim_heaps
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,8 @@ async def keep_house(parts: Parts, ready: Callable[[], None], every_s: float) ->
 async def put_right(parts: Parts) -> None:
     """See that the database has not gone back, bring index and keys up to date, settle doubtful pictures, remove what
     has had its time and what is left of collections, unlink what is removed, take it out of memory and snapshots and
-    overwrite it, remove what is sealed of the audit log, drop old answers. What fails does not keep the rest from being
-    done."""
+    overwrite it, remove what is sealed of the audit log, drop old answers, give memory back. What fails does not keep
+    the rest from being done."""
     steps: dict[str, Callable[[], Awaitable[object]]] = {
         "database": parts.pulse.check, "index": parts.writer.catch_up,
         "doubtful pictures": partial(settle_doubtful, parts), "keys": partial(load_keys, parts),
@@ -48,6 +49,7 @@ async def put_right(parts: Parts) -> None:
         "snapshots": partial(renew_snapshots, parts),
         "rewriting": partial(parts.rewriting.catch_up, parts.database, parts.writer),
         "answers": lambda: parts.writer.write(lambda connection, changes: parts.repeats.forget(connection)),
+        "memory": lambda: asyncio.to_thread(trim_heaps),
     }  # fmt: skip
     for name, step in steps.items():
         if parts.stopping.is_set():

@@ -86,14 +86,24 @@ def test_a_second_picture_at_the_same_time_is_left_to_one_thread(two_cores: list
     assert one.run(IMAGE) is VECTOR
 
 
-def test_where_it_takes_long_one_thread_has_the_next_pictures(two_cores: list[set[int]]) -> None:
+def rests(one: Lone) -> int:
+    """How many pictures are left to one thread, before one is taken."""
+    left = 0
+    while one.run(IMAGE) is None:
+        left += 1
+    return left
+
+
+def test_where_it_takes_long_ever_more_of_the_next_pictures_are_left_to_one_thread(two_cores: list[set[int]]) -> None:
     seconds = [0.0]
     one = lone(lambda images: taking(seconds[0])(images))
     one.learn(taking(0.02), IMAGE)
-    seconds[0] = 10 * 0.02 * SLOW
-    assert one.run(IMAGE) is VECTOR
-    assert all(one.run(IMAGE) is None for _ in range(REST))
-    assert one.run(IMAGE) is VECTOR, "then it is tried again"
+    seconds[0] = 2 * 0.02 * SLOW
+    assert [rests(one) for _ in range(11)] == [0, 1, 2, 4, 8, 16, 32, 64, 128, REST, REST]
+    seconds[0] = 0.0
+    assert [rests(one) for _ in range(9)] == [REST] + 8 * [0]
+    seconds[0] = 2 * 0.02 * SLOW
+    assert [rests(one) for _ in range(3)] == [0, 1, 2], "what was slow a while ago counts no more"
 
 
 def test_a_way_that_is_no_faster_rests_before_it_is_taken(two_cores: list[set[int]]) -> None:

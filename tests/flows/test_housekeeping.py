@@ -1,5 +1,6 @@
 """What is put right in the background."""
 
+import ctypes
 import errno
 import os
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select, update
 
+from benchmarks.machine import resident_bytes
 from service.db.outbox import waiting_pictures
 from service.db.tables import crops, idempotency
 from service.errors import OutcomeUnknown
@@ -193,3 +195,18 @@ def test_a_start_that_finds_the_disk_full_answers_queries_and_puts_things_right_
         assert [stone.kind for stone in Tombstones(stones).read()] == ["crop", "identity"]
         assert len(list(parts_of(client).store.names())) == 2
         assert parts_of(client).store.staged() == []
+
+
+def test_memory_that_nobody_asks_for_again_is_given_back(client: TestClient) -> None:
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    before = resident_bytes(os.getpid())
+    places = [libc.malloc(10_000) for _ in range(10_000)]
+    for place in places:
+        ctypes.memset(place, 1, 10_000)
+    for place in places[:-1]:
+        libc.free(place)
+    assert resident_bytes(os.getpid()) - before > 80e6, "malloc gives back only the top of a heap by itself"
+    tidy(client)
+    assert resident_bytes(os.getpid()) - before < 30e6
+    libc.free(places[-1])
