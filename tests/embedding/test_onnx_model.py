@@ -47,7 +47,7 @@ def test_one_thread_is_the_callers_own(network: OnnxModel, monkeypatch: pytest.M
     assert network.run(np.stack([network.prepare(person(1))] * 17), 1).shape == (17, network.manifest.output.dim)
 
 
-@pytest.mark.parametrize(("size", "threads", "sizes"), [(2, 2, [1, 1]), (3, 8, [1, 1, 1]), (17, 2, [3, 3, 3, 3, 3, 2])])
+@pytest.mark.parametrize(("size", "threads", "sizes"), [(2, 2, [1, 1]), (3, 8, [1, 1, 1]), (17, 2, [5, 4, 4, 4])])
 def test_shares_of_a_batch_are_of_a_size(size: int, threads: int, sizes: list[int]) -> None:
     shares = even_shares(np.arange(size), threads)
     assert list(map(len, shares)) == sizes
