@@ -31,6 +31,7 @@ def check_revision(connection: Connection) -> None:
     """Raises DatabaseRefused where the database is not at this version's revision."""
     needed = ScriptDirectory.from_config(_config()).get_current_head()
     found = revision_of(connection)
+    _check_known(found)
     if found != needed:
         raise DatabaseRefused(
             f"the database is at revision {found or 'none'}, this version needs {needed}; "
@@ -67,6 +68,15 @@ def revision_of(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def _check_known(revision: str | None) -> None:
+    if revision is not None and revision not in known_revisions():
+        raise DatabaseRefused(
+            f"the database is at revision {revision}, which only a newer version knows; run that one. To go back, move "
+            "the database aside and restore the backup from before the upgrade (docs/operations.md, Upgrade and roll "
+            "back)"
+        )
+
+
 def known_revisions() -> set[str]:
     """All revisions this version can start from."""
     return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
@@ -96,6 +106,8 @@ def _run(url: str, act: Callable[[Config, str], None], revision: str) -> None:
         with refused(), translated(), engine.connect() as connection:
             if engine.dialect.name == "sqlite":
                 _stop_cascades(connection)
+            _check_known(revision_of(connection))
+            connection.rollback()  # each migration is a transaction of its own
             config.attributes["connection"] = connection
             act(config, revision)
             connection.commit()

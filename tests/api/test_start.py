@@ -18,7 +18,7 @@ from sqlalchemy import text
 from service.app import create_app
 from service.config import Settings
 from service.db.engine import make_engine, parse_url
-from service.db.schema import downgrade
+from service.db.schema import downgrade, upgrade
 from service.errors import DatabaseRefused, FolderRefused, ModelRefused, StartRefused
 from tests.api.conftest import running
 from tests.api.sending import raw
@@ -48,7 +48,10 @@ def test_a_database_of_a_later_version_is_refused(database_url: str, tmp_path: P
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     engine.dispose()
     values = {"data_dir": tmp_path / "data", "database_url": database_url}
-    assert_refused(DatabaseRefused, "revision 9999, this version needs", **values)
+    assert_refused(DatabaseRefused, "revision 9999, which only a newer version knows", **values)
+    for change in (upgrade, downgrade):
+        with pytest.raises(DatabaseRefused, match="move the database aside"):
+            change(database_url)
 
 
 def test_a_data_folder_in_use_and_one_of_another_database_are_refused(
