@@ -1,8 +1,11 @@
-"""The claim of one service on a PostgreSQL database: an advisory lock that its writing connection holds."""
+"""The claim of one service on a database: on PostgreSQL an advisory lock that its writing connection holds, on SQLite a
+lock on a file beside the database."""
 
+import fcntl
 import time
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 CLAIM = 0x52454150  # the number of the advisory lock
 CLAIM_TRIES, CLAIM_WAIT_S = 25, 0.2
@@ -33,6 +36,18 @@ def take(connection: Any, record: object) -> None:
     holder = connection.execute(HOLDER, (CLAIM,)).fetchone()
     connection.close()
     raise Taken("" if holder is None else _told(*holder))
+
+
+def hold(database: Path) -> IO[str]:
+    """Take the claim on a SQLite file, until what is returned is closed or the process ends. Not on the file itself:
+    closing it a second time would end SQLite's own locks. Raises Taken."""
+    file = database.with_name(f"{database.name}.lock").open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise Taken("") from error
+    return file
 
 
 def _told(pid: int, address: str | None, since: datetime | None) -> str:

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from sqlalchemy import URL, Connection, Dialect, Engine, QueuePool, create_engin
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.db.claim import Taken, take
+from service.db.claim import Taken, hold, take
 from service.db.failures import DAMAGED, meaning, refusal
 from service.errors import DatabaseDamaged, DatabaseDown, DatabaseRefused, Overloaded
 
@@ -56,6 +56,8 @@ class Database:
         `read_now` beside them without waiting for a connection."""
         parsed = parse_url(url)
         self.dialect = parsed.get_backend_name()
+        self._file = Path(str(parsed.database)) if self.dialect == "sqlite" else None
+        self._held = ExitStack()
         self._writing = make_engine(parsed, pool_size=1, read_only=False)
         self._reading = make_engine(parsed, pool_size=readers + others, read_only=True)
         self._tending = make_engine(parsed, pool_size=1, read_only=True)  # connects only to rewrite, on PostgreSQL
@@ -100,11 +102,13 @@ class Database:
             raise DatabaseDown(f"{error} since the connection was lost; stop one of the two") from error
 
     def claim(self) -> None:
-        """Keep other services out of a PostgreSQL database: the writing connection holds a lock, and a new one takes it
-        again. A SQLite file is kept by the lock of its folder. Raises DatabaseRefused."""
+        """Keep other services out: on PostgreSQL the writing connection holds a lock, and a new one takes it again.
+        Raises DatabaseRefused."""
         try:
             with self._whole(), self._writing.connect():
                 pass
+            if self._file is not None:
+                self._held.callback(hold(self._file).close)
         except Taken as error:
             told = f"{error}; stop it, or set another REAPPEAR_DATABASE_URL{error.holder}"
             raise DatabaseRefused(told) from error
@@ -159,6 +163,7 @@ class Database:
         self._reading.dispose()
         self._tending.dispose()
         self._writing.dispose()
+        self._held.close()
 
 
 @contextmanager
