@@ -2,6 +2,7 @@
 schema checks, and pictures."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -14,7 +15,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from service.api.errors import explain
 from service.api.fields import parse_json
-from service.errors import BadInput, CallerLeft, UnsupportedBody
+from service.errors import BadInput, CallerLeft, StoreDown, UnsupportedBody
+
+log = logging.getLogger(__name__)
 
 RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 JSON_TYPES = ("application/json", "application/merge-patch+json")
@@ -132,6 +135,12 @@ async def _read_form(request: Request, fields: dict[str, Any]) -> Body:
         raise BadInput(f"the form cannot be read: {error.message}") from error
     except UnicodeError as error:
         raise BadInput("the form's fields must be UTF-8") from error
+    except OSError as error:  # files above a megabyte wait on disk
+        log.exception("a form cannot be kept while it is read")
+        raise StoreDown(
+            "the folder for temporary files takes no more; send the picture as the body itself, or the form again "
+            "after the time in Retry-After"
+        ) from error
     if not parser.ended:
         parser.close_files()
         raise BadInput("the form is cut short; its last boundary is missing")

@@ -275,3 +275,14 @@ def test_a_client_who_leaves_while_sending_is_no_failure_of_ours(
         assert [one["status"] for one in sent if one["type"] == "http.response.start"] in ([], [499])
     assert 'status="500"' not in lite.get("/metrics").text
     assert holdings(lite, tmp_path / "data") == before
+
+
+def test_a_form_that_finds_no_room_for_temporary_files_is_to_be_sent_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    large = jpeg(1) + bytes(2 << 20)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+    answer = client.post("/query", files={"image": ("large.jpg", large)})
+    assert (answer.status_code, answer.json()["error"]) == (503, "STORE_DOWN")
+    assert "as the body itself" in answer.json()["detail"]
+    assert client.post("/query", **raw(large)).status_code == 200
