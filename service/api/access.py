@@ -141,6 +141,8 @@ def _token(headers: Headers) -> str | None:
         return key
     kind, _, token = given.partition(" ")
     token = token.strip()
+    if kind.lower() != "bearer" and key is not None:
+        return key  # the other is for a proxy on the way
     if kind.lower() != "bearer" or not token:
         raise Unauthorised("send a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`")
     if key is not None and key != token:

@@ -225,6 +225,15 @@ def test_a_request_with_an_unknown_parameter_is_counted_and_refused(operation: s
         assert locked.send(operation, lesser, {"params": {"colour": "red"}}).status_code == 403
 
 
+def test_a_key_counts_beside_what_a_proxy_is_told(locked: Locked) -> None:
+    token = made_key(locked.client, locked.admin, "read")["token"]
+    answers = [
+        locked.client.get("/gallery", headers={"Authorization": "Basic dTpw", "X-API-Key": key}).status_code
+        for key in (token, token[:-1], "")
+    ]
+    assert answers == [200, 401, 401]
+
+
 @pytest.mark.parametrize("operation", SCOPES)
 def test_a_key_of_the_right_scope_is_let_through(operation: str, locked: Locked) -> None:
     """Last in this file: it changes what there is."""
