@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,9 +112,18 @@ class Settings(BaseSettings):
         "", description="Host names to answer to besides loopback ones, comma-separated; stops DNS rebinding."
     )
     stop_timeout_s: int = Field(
-        20, ge=1, description="Seconds to finish requests after SIGTERM; below docker's usual 30."
+        20,
+        ge=1,
+        description="Seconds to finish requests after SIGTERM; below the 30 of compose. `docker stop` waits 10.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+
+    @field_validator("database_password_file")
+    @classmethod
+    def _is_asked_for(cls, file: Path | None, others: ValidationInfo) -> Path | None:
+        if file is not None and others.data.get("database_url", "").startswith("sqlite"):
+            raise ValueError("SQLite asks for no password; leave this out, or set a PostgreSQL REAPPEAR_DATABASE_URL")
+        return file
 
     @field_validator("allowed_hosts")
     @classmethod

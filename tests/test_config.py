@@ -113,3 +113,12 @@ def test_without_a_quota_all_cores_of_this_process_are_used(tmp_path: Path) -> N
     assert usable_cores(tmp_path / "cpu.max") == CORES
     assert usable_cores(tmp_path) == CORES, "cgroup v1 has no such file, and a folder is none"
     assert Settings(threads=0).cores == usable_cores()
+
+
+def test_a_password_for_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret")
+    monkeypatch.setenv("REAPPEAR_DATABASE_PASSWORD_FILE", str(tmp_path / "password"))
+    assert Settings().url.startswith("sqlite:///"), "without a URL there is nothing to ask a password for"
+    monkeypatch.setenv("REAPPEAR_DATABASE_URL", "sqlite:////srv/reappear.db")
+    with pytest.raises(SettingsRefused, match=r"^REAPPEAR_DATABASE_PASSWORD_FILE: .*SQLite asks for no password"):
+        read_settings()
