@@ -61,8 +61,9 @@ class Pulse:
         with self._lock:
             now = time.monotonic()
             if self._asked is None or self._asked.done():
-                self._asked, self._until = Future(), now + self._answer_s
-                threading.Thread(target=self._put, args=(self._asked,), name="pulse", daemon=True).start()
+                asked: Future[int] = Future()
+                threading.Thread(target=self._put, args=(asked,), name="pulse", daemon=True).start()
+                self._asked, self._until = asked, now + self._answer_s
             return self._asked, max(self._until - now, 0.0)
 
     def _put(self, asked: "Future[int]") -> None:

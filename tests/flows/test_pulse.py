@@ -68,3 +68,18 @@ def test_a_database_that_fails_is_down_at_once(database: Database, tmp_path: Pat
         asyncio.run(pulse.check())
     (tmp_path / "aside.db").rename(tmp_path / "own.db")
     assert pulse.ask() == 0
+
+
+def test_a_question_that_no_thread_can_be_had_for_does_not_keep_the_next_from_being_asked(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pulse = Pulse(database, EMPTY)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        with pytest.raises(RuntimeError, match="new thread"):
+            pulse.ask()
+    assert pulse.ask() == 0
+    pulse.end()
