@@ -57,6 +57,7 @@ def create_app(
             for task in tasks:
                 task.cancel()
             parts.stopping.set()
+            parts.snapshots.stop()
             parts.galleries.close()
             await parts.audit.close()  # before a round of housekeeping has ended: a stop may not wait for that
             await asyncio.gather(*tasks, return_exceptions=True)

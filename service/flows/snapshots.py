@@ -72,7 +72,9 @@ class Snapshots:
         self._is_loaded = False
         self._missed = False
         self._due_at = NEVER
+        self._purged_at = NEVER  # when memory was last rid of what had been removed until then
         self._abandoned = threading.Event()
+        self._stopped = threading.Event()
         self._busy = threading.Lock()  # whoever changes the folder
 
     @property
@@ -126,7 +128,10 @@ class Snapshots:
             except NotReady:
                 continue
             if (self._missed or not first) and time.monotonic() >= self._due_at and self._has_changed():
-                await self.write(writer)
+                try:
+                    await self.write(writer)
+                except Exception:
+                    log.exception("no snapshot of the index, until the next is due")
             first = False
 
     async def write(self, writer: Writer) -> None:
@@ -142,7 +147,7 @@ class Snapshots:
         except ReappearError as error:
             log.warning("no snapshot of the index while nothing can be written: %s", error.detail)
             return
-        writing = asyncio.ensure_future(asyncio.to_thread(self._write, taken, lambda: not self._abandoned.is_set()))
+        writing = asyncio.ensure_future(asyncio.to_thread(self._write, taken, self._goes_on))
         del taken  # with it goes the memory of what the index drops meanwhile
         try:
             await asyncio.shield(writing)
@@ -154,15 +159,22 @@ class Snapshots:
     async def refresh(self, database: Database, writer: Writer) -> None:
         """Take removed vectors out of memory, and write a snapshot where the newest has a removed crop in it, so that
         `forget` finds nothing in its way and leaves one behind."""
+        began = time.monotonic()
         await asyncio.to_thread(self._galleries.purge)
+        self._purged_at = began
         holding = await asyncio.to_thread(database.read_now, self._holding)
         if holding and holding[0] is self._kept[0]:
             await self.write(writer)
 
+    def stop(self) -> None:
+        """Abandon what is being written, and whatever would be, but for the last one."""
+        self._stopped.set()
+
     def write_last(self, database: Database, within_s: float) -> None:
         """At a clean stop, once nothing else writes: a last snapshot, if it can be had in that time."""
         until = time.monotonic() + within_s
-        if not self._is_loaded or self._galleries.ahead or not self._has_changed():
+        whole = self._is_loaded and self._galleries.generation > 0  # which is set when all is there
+        if not whole or self._galleries.ahead or not self._has_changed():
             return
         try:
             meta = database.read_now(read_meta)
@@ -173,9 +185,11 @@ class Snapshots:
 
     def forget(self, database: Database, gather_s: float) -> float | None:
         """Remove snapshots that have removed crops in them, but the newest while it is younger than `gather_s`: what
-        it has of them was removed since. Returns the moment (monotonic) since which something waits, None where nothing
-        does. Raises Busy while a snapshot is being written or memory holds a removed vector, OSError, DatabaseDown."""
-        if self._galleries.holds_removed:
+        it has of them was removed since. So it is with memory, where that was purged not longer ago. Returns the moment
+        (monotonic) since which something waits, None where nothing does. Raises Busy while a snapshot is being written
+        or memory holds a vector that was removed before, OSError, DatabaseDown."""
+        waits = [self._purged_at] if self._galleries.holds_removed else []
+        if waits and time.monotonic() - self._purged_at >= gather_s:
             raise Busy
         if not self._busy.acquire(blocking=False):
             if gather_s == 0:
@@ -189,7 +203,7 @@ class Snapshots:
             self._keep_only([one for one in self._kept if one not in holding or one in young])
             if not self._kept:
                 self._due_at = NEVER
-            return young[0].cut_at if young else None
+            return min([*waits, *(one.cut_at for one in young)], default=None)
         finally:
             self._busy.release()
 
@@ -214,6 +228,9 @@ class Snapshots:
                 log.info("wrote a snapshot", extra={"generation": snapshot.stamp.generation, "seconds": took_s})
             finally:
                 self._abandoned.clear()
+
+    def _goes_on(self) -> bool:
+        return not self._abandoned.is_set() and not self._stopped.is_set()
 
     def _cut(self, meta: Meta) -> _Cut:
         generation = self._galleries.generation

@@ -12,6 +12,8 @@ from sqlalchemy import select
 from service.config import Settings
 from service.db.tables import vectors
 from service.flows.housekeeping import put_right
+from service.flows.snapshots import Busy
+from service.index.gallery import Galleries
 from service.store.snapshots import SnapshotFolder
 from tests.api.holdings import parts_of, wait_for
 from tests.flows.indexed import enrol, index_of, serving, write
@@ -181,3 +183,23 @@ def test_what_was_removed_before_a_restart_goes_after_it(gathering: Settings) ->
         assert files_with(index_of(gathering), vector) == []
         assert generations(client) == [3], "which has him no more, and is not written again"
         wait_for(lambda: parts_of(client).snapshots.age_s >= 0)
+
+
+def test_who_is_removed_all_the_while_keeps_nobody_else_from_being_overwritten(
+    gathering: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(gathering) as client:
+        enrol(client, 1, 2)
+        vector = vector_of(client)
+        write(client)
+        remove(client, 2)
+        wait_half_an_hour(client)
+        parts = parts_of(client)
+        monkeypatch.setattr(Galleries, "holds_removed", True)  # an accelerator has a newer one at every moment
+        with pytest.raises(Busy):
+            parts.snapshots.forget(parts.database, GATHER_S)
+        tidy(client)
+        assert files_with(index_of(gathering), vector) == []
+        assert not parts.rewriting.done, "those who were removed since wait"
+        assert not parts.rewriting.due
+        assert 0 < parts.rewriting.waiting_s < GATHER_S

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from service.app import create_app
 from service.config import Settings
+from service.index.gallery import Galleries
 from service.store.snapshots import SnapshotFolder
 from tests.api.holdings import parts_of, wait_for
 from tests.flows.indexed import PEOPLE, answers, enrol, index_of, serving, write
@@ -104,3 +105,37 @@ def test_nothing_is_written_of_an_index_that_was_never_loaded(filled: Settings) 
     with TestClient(app, base_url="http://127.0.0.1") as client:
         wait_for(lambda: client.get("/readyz").json()["error"] == "MODEL_MISMATCH")
     assert sorted(path.name for path in index_of(filled).iterdir()) == before
+
+
+def test_nothing_is_written_at_the_end_of_a_load_that_did_not_get_to_its_end(filled: Settings) -> None:
+    before = sorted(path.name for path in index_of(filled).iterdir())
+    with serving(filled) as client:
+        parts_of(client).galleries.generation = 0  # as it is until all is there
+    assert sorted(path.name for path in index_of(filled).iterdir()) == before
+
+
+def test_a_stop_waits_for_no_snapshot_that_housekeeping_began(
+    settings: Settings, log: pytest.LogCaptureFixture
+) -> None:
+    with serving(settings) as client:
+        enrol(client, 1)
+        parts_of(client).snapshots.stop()
+        write(client)
+        assert "was abandoned" in log.text
+        assert parts_of(client).snapshots._kept == []
+    assert SnapshotFolder(index_of(settings)).numbers() == [1], "but the last one"
+
+
+def test_an_error_that_nobody_foresaw_does_not_end_the_writing_of_snapshots(
+    settings: Settings, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(galleries: Galleries) -> None:
+        raise MemoryError("no more")
+
+    often = settings.model_copy(update={"snapshot_minutes": 0.05 / 60})
+    with serving(often) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(Galleries, "cut", no_room)
+            enrol(client, 1)
+            wait_for(lambda: "no snapshot of the index, until the next is due" in log.text)
+        wait_for(lambda: parts_of(client).snapshots.age_s >= 0)
