@@ -35,6 +35,10 @@ def give_way() -> None:
     faiss.omp_set_num_threads(1)
 
 
+class NotBuilt(Exception):
+    """An accelerator cannot be built of some vectors."""
+
+
 class SegmentedIndex:
     """A VectorIndex of any kind."""
 
@@ -156,6 +160,7 @@ class SegmentedIndex:
     def purge(self) -> None:
         """Build every accelerator anew that still holds a removed vector, or do without it where that cannot be.
         Returns when none does."""
+        give_way()
         with self._mending:
             self._rebuild_worn()  # and lets go of what was there before
         self._kind.sweep()
@@ -180,12 +185,12 @@ class SegmentedIndex:
                     work()
                 except Stopped:
                     return
-                except Exception as error:
-                    if self._kind.build is None:
-                        log.error("the index is packed after the next write: %s", _reason(error))
-                        return
+                except NotBuilt as error:
                     log.error("the next vectors are compared one by one, until a restart: %s", _reason(error))
                     self._kind = replace(self._kind, build=None)
+                except Exception as error:
+                    log.error("the index is packed after the next write: %s", _reason(error))
+                    return
 
     def _next_work(self) -> Callable[[], None] | None:
         state = self._state
@@ -265,14 +270,13 @@ class SegmentedIndex:
     def _seal(self, loose: Sequence[Block], absorbed: Sequence[Segment]) -> None:
         """Put loose blocks and those of segments under one new accelerator; under none where too few rows are left.
         Blocks that are mostly removed are packed first."""
-        assert self._kind.build is not None
         self._close_blocks(loose)
         blocks = [*loose, *(block for segment in absorbed for block in segment.blocks)]
         hollow = [block for block in blocks if block.live * 2 < block.count]
         packing = self._packed(hollow)
         kept = [*(block for block in blocks if block not in packing.old), *packing.fresh]
         enough = kept and sum(block.live for block in kept) >= self._kind.least
-        fresh = [build_segment(kept, self._kind.build, lambda: self._closed)] if enough else []
+        fresh = [self._built(kept)] if enough else []
         self._fail_point("while-sealing")
         with self._writing:
             packing.settle()
@@ -282,7 +286,16 @@ class SegmentedIndex:
                 (*(segment for segment in state.segments if segment not in absorbed), *fresh),
             )
 
+    def _built(self, blocks: Sequence[Block]) -> Segment:
+        assert self._kind.build is not None
+        try:
+            return build_segment(blocks, self._kind.build, lambda: self._closed)
+        except Stopped:
+            raise
+        except Exception as error:
+            raise NotBuilt(_reason(error)) from None
+
 
 def _reason(error: Exception) -> str:
     """As text: a log that keeps the error would keep what could not be built in memory."""
-    return str(error) if isinstance(error, IndexRefused) else "".join(traceback.format_exception(error))
+    return str(error) if isinstance(error, IndexRefused | NotBuilt) else "".join(traceback.format_exception(error))

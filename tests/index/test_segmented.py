@@ -369,3 +369,21 @@ class TestRealCard(VectorIndexContract):
     @pytest.fixture
     def make_index(self) -> MakeIndex:
         return lambda dim: SegmentedIndex(dim, kind_of("gpu", dim), block_rows=512, segment_rows=4096)
+
+
+def test_rows_that_cannot_be_packed_once_are_packed_later_and_sealed_all_the_same(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(blocks: object, block_rows: int) -> Packing:
+        raise MemoryError("no more")
+
+    index = SegmentedIndex(DIM, kind_of("Flat", DIM), block_rows=16)
+    vectors = unit_vectors(64, DIM, seed=12)
+    index.add(np.arange(8), vectors[:8])
+    with monkeypatch.context() as patch:
+        patch.setattr("service.index.segmented.pack", no_room)
+        index.remove(np.arange(5))
+    assert "packed after the next write" in caplog.text
+    index.add(np.arange(8, 64), vectors[8:])
+    assert index._state.segments
+    assert index.search(vectors[40:41], 1)[1].tolist() == [[40]]
