@@ -50,6 +50,7 @@ async def go_on(parts: Parts) -> None:
     for collection in await parts.database.read(going_collections):
         if collection not in parts.emptying:
             await empty(parts, collection)
+            parts.galleries.drop(collection)
 
 
 def empty_at_start(database: Database) -> None:

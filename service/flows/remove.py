@@ -128,7 +128,9 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
     finally:
         parts.emptying.difference_update(busy)
     taken = Taken(gone.crops, gone.vectors, gone.pictures)
-    return await _receipt(parts, _Gone(home, gone.identities, taken, vectors), gone.generation)
+    receipt = await _receipt(parts, _Gone(home, gone.identities, taken, vectors), gone.generation)
+    parts.galleries.drop(home)
+    return receipt
 
 
 async def _hide(parts: Parts, name: str, job: Job[tuple[int, VectorArray]]) -> tuple[int, VectorArray]:

@@ -101,6 +101,13 @@ class Galleries:
                 self._by_collection[collection] = Gallery(self._make_index())
             return self._by_collection[collection]
 
+    def drop(self, collection: int) -> None:
+        """Forget a collection that is gone."""
+        with self._creating:
+            gallery = self._by_collection.pop(collection, None)
+        if gallery is not None:
+            gallery.vectors.close()
+
     def clear(self) -> None:
         """Forget everything."""
         with self._creating:

@@ -103,6 +103,7 @@ def test_a_collection_goes_with_its_people_only_when_told_to(client: TestClient,
     assert client.get(f"/crops/{crop}/picture").status_code == 404
     assert client.post("/query", **raw(jpeg(1), collection="going")).status_code == 404
     assert len(parts_of(client).galleries) == 1
+    assert len(parts_of(client).galleries.cut()) == 1, "an index without people is not kept either"
     client.post("/collections", json={"name": "going"})
     assert client.post("/query", **raw(jpeg(1), collection="going")).json()["candidates"] == []
     assert client.get("/gallery?collection=going").json()["identities"] == []
