@@ -70,7 +70,7 @@ MIN_ADMIN_KEY_CHARS = 32
 LOAD_AGAIN_S = 2
 MOST_HOMES = 1000  # collections that are remembered
 MOST_ALLOWED = 8  # filters that are: at twenty bytes a crop each, a small part of what a crop takes
-LAST_SNAPSHOT_S = 8  # after `stop_timeout_s`, before docker loses its patience at 30 s
+LAST_SNAPSHOT_S = 8  # after `stop_timeout_s`, before compose loses its patience at 30 s
 
 
 class State(TypedDict):
@@ -206,7 +206,8 @@ def _assemble(
     )  # fmt: skip
 
     courses = partial(
-        Courses, reader=reader, embedder=embedder, database=database, threads=_course_threads(settings)
+        Courses, reader=reader, embedder=embedder, database=database, threads=_course_threads(settings),
+        cores=settings.cores,
     )  # fmt: skip
     long = courses(
         "long-query", max_batch=LONG_BATCH, max_waiting=settings.max_waiting * BULK_PLACES,

@@ -87,9 +87,11 @@ class Courses:
     def __init__(
         self, name: str, *, reader: PictureReader, embedder: Embedder, database: Database, threads: int, max_batch: int,
         max_waiting: int, portion: int | None = None, observe: Callable[[int], None] = lambda size: None,
-        longer: "Courses | None" = None,
+        longer: "Courses | None" = None, cores: int = 1,
     ) -> None:  # fmt: skip
+        """Each of the `threads` has its part of so many `cores` for the network, and that of those who are idle."""
         self._longer = longer
+        self._cores_each = -(-cores // threads)
         self._reader = reader
         self._embedder = embedder
         self._database = database
@@ -160,7 +162,7 @@ class Courses:
 
     def _embed(self, steps: list[Embed]) -> list[VectorArray | Exception]:
         images = [image for step in steps for image in step.images]
-        vectors = iter(self._embedder.embed_now(images, 1 + self.batcher.idle))
+        vectors = iter(self._embedder.embed_now(images, self._cores_each * (1 + self.batcher.idle)))
         came: list[VectorArray | Exception] = []
         for step in steps:
             theirs = [next(vectors) for _ in step.images]

@@ -85,12 +85,12 @@ class Rows:
 class Desk:
     """Courses and all that they ask."""
 
-    def __init__(self, threads: int = 1, portion: int | None = None) -> None:
+    def __init__(self, threads: int = 1, portion: int | None = None, cores: int = 1) -> None:
         self.network, self.rows, self.index, self.batches = Network(), Rows(), Index(), list[int]()
         self.embedder = Embedder(self.network, max_batch=4, max_waiting=99)
         self.courses = Courses(
             "test", reader=cast(Any, Reader()), embedder=self.embedder, database=cast(Any, self.rows), threads=threads,
-            max_batch=99, max_waiting=99, portion=portion, observe=self.batches.append,
+            max_batch=99, max_waiting=99, portion=portion, observe=self.batches.append, cores=cores,
         )  # fmt: skip
 
     def whole(self, picture: bytes, k: int = 1) -> Course[dict[int, int]]:
@@ -119,8 +119,8 @@ class Desk:
 
 
 @contextmanager
-def desk(threads: int = 1, portion: int | None = None) -> Iterator[Desk]:
-    made = Desk(threads, portion)
+def desk(threads: int = 1, portion: int | None = None, cores: int = 1) -> Iterator[Desk]:
+    made = Desk(threads, portion, cores)
     try:
         yield made
     finally:
@@ -156,12 +156,14 @@ def test_who_comes_while_others_are_embedded_shares_their_search() -> None:
         assert at.index.searches == [(3, 1), (1, 1)], "three are a portion and more: none waits for the fourth"
 
 
-@pytest.mark.parametrize("threads", [1, 3])
-def test_a_picture_is_shared_out_among_the_threads_that_are_idle(threads: int) -> None:
-    with desk(threads) as at:
+@pytest.mark.parametrize(("threads", "cores", "free"), [(1, 1, 1), (3, 3, 3), (4, 6, 8), (4, 16, 16)])
+def test_a_picture_is_shared_out_among_the_cores_of_the_threads_that_are_idle(
+    threads: int, cores: int, free: int
+) -> None:
+    with desk(threads, cores=cores) as at:
         play(until(lambda: at.courses.batcher.idle == threads))
         assert play(at.courses.take(at.whole(b"x"))) == {1: -1}
-        assert at.network.threads == {threads}
+        assert at.network.threads == {free}
 
 
 def test_an_error_is_only_theirs_who_caused_it() -> None:
