@@ -1,9 +1,11 @@
 """Are these two the same? 1:1, and the bare vector of one picture."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.domain import Quality, Thresholds, VectorArray
 from service.embedding.batcher import Lane
@@ -52,9 +54,13 @@ async def embed(parts: Parts, upload: Upload, watch: Stopwatch) -> tuple[VectorA
 def _best(left: VectorArray, right: VectorArray) -> float:
     """The highest similarity of any pair of (n, dim) and (m, dim) vectors, in blocks that fit the memory; 1 at most,
     like a query's, whatever rounding makes of it."""
-    blocks = (left[start : start + BLOCK].astype(np.float64) for start in range(0, len(left), BLOCK))
-    wide = right.astype(np.float64).T
-    return min(1.0, float(max((block @ wide).max() for block in blocks)))
+    pairs = ((one, other.T) for one in _wide(left) for other in _wide(right))
+    return min(1.0, float(max((one @ other).max() for one, other in pairs)))
+
+
+def _wide(vectors: VectorArray) -> Iterator[NDArray[np.float64]]:
+    for start in range(0, len(vectors), BLOCK):
+        yield vectors[start : start + BLOCK].astype(np.float64)
 
 
 async def _vectors(parts: Parts, collection: int, probe: Probe, watch: Stopwatch) -> tuple[VectorArray, str | None]:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from service.flows.compare import BLOCK, _best
 from tests.api.conftest import Filled
 from tests.api.sending import base64_of, form, raw
+from tests.index.brute_force import unit_vectors
 from tests.pictures import encode, jpeg, person
 
 
@@ -109,3 +111,11 @@ def test_the_decision_is_made_by_the_threshold_in_force(client: TestClient) -> N
         "/compare", files=[("a", ("a.jpg", jpeg(1))), ("b", ("b.jpg", jpeg(2)))], data={"threshold": "1"}
     )
     assert as_form.json()["threshold"] == 1
+
+
+def test_the_best_pair_of_two_who_have_many_crops_is_found_wherever_it_is() -> None:
+    left, right = unit_vectors(BLOCK + 9, 16, seed=1), unit_vectors(2 * BLOCK + 1, 16, seed=2)
+    left[-1] = right[-1]
+    assert _best(left, right) == pytest.approx(1.0, abs=1e-6)
+    left[-1] = -right[-1]
+    assert _best(left, right) == pytest.approx(float((left.astype(np.float64) @ right.T).max()), abs=1e-6)
