@@ -28,6 +28,8 @@ COLLECT_AFTER = 5_000  # new objects; Python's 700 come together within a few qu
 class Server(uvicorn.Server):
     """Tells people where it answers, once it really does."""
 
+    explained = ""  # where it explains itself
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, and a line for people."""
         await super().startup(sockets)
@@ -37,7 +39,8 @@ class Server(uvicorn.Server):
         gc.set_threshold(COLLECT_AFTER)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            print(f"Reappear answers on http://{host}:{port} and explains itself on /docs", flush=True)
+            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            print(f"Reappear answers on http://{place}{self.explained}", flush=True)
 
     async def on_tick(self, counter: int) -> bool:
         """As uvicorn does; and end where only a new start helps."""
@@ -73,6 +76,7 @@ def run(settings: Settings, *, migrate: bool) -> int:
             timeout_keep_alive=30,
         )
     )  # fmt: skip
+    server.explained = " and explains itself on /docs" if settings.docs else ""
     try:
         server.run()
     except SystemExit:

@@ -52,7 +52,7 @@ def answer_errors(app: FastAPI) -> None:
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = _allowed(request) or headers.get("Allow", "")
         if error.status_code == HTTPStatus.NOT_FOUND:
-            detail = "there is no such route; /docs lists them all"
+            detail = "there is no such route; /docs lists them all, where it is served"
         return answer(error.status_code, HTTPStatus(error.status_code).name, detail, headers)
 
 
