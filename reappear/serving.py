@@ -6,7 +6,7 @@ import typer
 
 from service.__main__ import run
 from service.config import read_settings
-from service.db.schema import is_current, upgrade
+from service.db.schema import bring_up_to_date, is_current
 from service.errors import FolderRefused
 from service.store.lock import FolderLock
 
@@ -35,7 +35,7 @@ def migrate() -> None:
         print("the database is at this version's revision already")
         return
     try:
-        upgrade(settings.url)
+        bring_up_to_date(settings.url)
     finally:
         lock.release()
     print("the database is at this version's revision")

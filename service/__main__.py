@@ -13,7 +13,7 @@ import uvicorn
 from service.api.connection import Connection
 from service.app import create_app
 from service.config import Settings, SettingsRefused, read_settings
-from service.db.schema import upgrade
+from service.db.schema import bring_up_to_date
 from service.errors import ReappearError
 from service.flows.readiness import Readiness
 from service.heaps import share_heaps
@@ -60,7 +60,7 @@ def run(settings: Settings, *, migrate: bool) -> int:
     try:
         if migrate:
             lock = FolderLock(settings.data_dir)  # not under a service that is running
-            upgrade(settings.url)
+            bring_up_to_date(settings.url)
             lock.release()
     except (ReappearError, OSError) as error:
         log.critical("cannot start: %s", error)

@@ -40,7 +40,8 @@ def take(connection: Any, record: object) -> None:
 
 def hold(database: Path) -> IO[str]:
     """Take the claim on a SQLite file, until what is returned is closed or the process ends. Not on the file itself:
-    closing it a second time would end SQLite's own locks. Raises Taken."""
+    closing it a second time would end SQLite's own locks. Raises Taken, OSError."""
+    database = database.resolve()  # a link leads to the same one
     file = database.with_name(f"{database.name}.lock").open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -112,6 +112,10 @@ class Database:
         except Taken as error:
             told = f"{error}; stop it, or set another REAPPEAR_DATABASE_URL{error.holder}"
             raise DatabaseRefused(told) from error
+        except OSError as error:
+            raise DatabaseRefused(
+                f"{error.filename} cannot be written ({error.strerror}); let this user write beside the database"
+            ) from error
 
     def rewrite(self, *, all_of_it: bool = True) -> bool:
         """Overwrite what removed rows left. SQLite's write-ahead log is moved into the file and cut to nothing; with

@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 
-from service.db.engine import make_engine, parse_url, translated
+from service.db.engine import Database, make_engine, parse_url, translated
 from service.db.failures import refused
 from service.errors import DatabaseRefused
 
@@ -20,6 +20,20 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring a database to a revision (an empty one included). Raises DatabaseRefused."""
     _run(url, command.upgrade, revision)
+
+
+def bring_up_to_date(url: str) -> None:
+    """As `upgrade`, but under no service that uses the database. Nothing is done where there is nothing to do, also
+    beside one. Raises DatabaseRefused."""
+    with refused():
+        if is_current(url):
+            return
+        database = Database(url, readers=1, max_waiting=1)
+        try:
+            database.claim()
+            upgrade(url)
+        finally:
+            database.close()
 
 
 def downgrade(url: str, revision: str = "base") -> None:

@@ -1,5 +1,6 @@
 """Remove hidden collections portion by portion, so that other writes come between."""
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 
@@ -50,7 +51,7 @@ async def go_on(parts: Parts) -> None:
     for collection in await parts.database.read(going_collections):
         if collection not in parts.emptying:
             await empty(parts, collection)
-            parts.galleries.drop(collection)
+            await asyncio.to_thread(parts.galleries.drop, collection)
 
 
 def empty_at_start(database: Database) -> None:

@@ -128,9 +128,10 @@ async def remove_collection(parts: Parts, name: str, *, with_identities: bool) -
     finally:
         parts.emptying.difference_update(busy)
     taken = Taken(gone.crops, gone.vectors, gone.pictures)
-    receipt = await _receipt(parts, _Gone(home, gone.identities, taken, vectors), gone.generation)
-    parts.galleries.drop(home)
-    return receipt
+    try:
+        return await _receipt(parts, _Gone(home, gone.identities, taken, vectors), gone.generation)
+    finally:
+        await asyncio.to_thread(parts.galleries.drop, home)
 
 
 async def _hide(parts: Parts, name: str, job: Job[tuple[int, VectorArray]]) -> tuple[int, VectorArray]:

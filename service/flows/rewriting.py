@@ -19,8 +19,9 @@ class Rewriting:
     """Knows whether something waits to be overwritten, and since when."""
 
     def __init__(
-        self, gather_s: float, forget: Callable[[Database, float], float | None] = lambda database, gather_s: None
-    ) -> None:
+        self, gather_s: float,
+        forget: Callable[[Database, float, float], float | None] = lambda database, gather_s, since: None,
+    ) -> None:  # fmt: skip
         """Removals gather for `gather_s` before they are overwritten together; 0 does it with each. `forget` is how
         `Snapshots` does its part."""
         self._gather_s = gather_s
@@ -84,7 +85,8 @@ class Rewriting:
         """Never raises: it comes after a commit, which it must not make look like a failure."""
         removals, began, all_of_it = self._removals, time.monotonic(), self.waiting_s >= self._gather_s
         try:
-            left = self._forget(database, self._gather_s) if all_of_it else None
+            since = began if self._since is None else self._since
+            left = self._forget(database, self._gather_s, since) if all_of_it else None
             if database.rewrite(all_of_it=all_of_it) and all_of_it:
                 self._since = began if left is None and self._removals != removals else left
         except Busy:

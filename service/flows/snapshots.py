@@ -183,13 +183,13 @@ class Snapshots:
         assert meta is not None
         self._write(self._cut(meta), lambda: time.monotonic() < until)
 
-    def forget(self, database: Database, gather_s: float) -> float | None:
+    def forget(self, database: Database, gather_s: float, since: float) -> float | None:
         """Remove snapshots that have removed crops in them, but the newest while it is younger than `gather_s`: what
-        it has of them was removed since. So it is with memory, where that was purged not longer ago. Returns the moment
-        (monotonic) since which something waits, None where nothing does. Raises Busy while a snapshot is being written
-        or memory holds a vector that was removed before, OSError, DatabaseDown."""
+        it has of them was removed since. Returns the moment (monotonic) since which something waits, None where nothing
+        does. Raises Busy while a snapshot is being written, or where memory holds a removed vector and was not purged
+        `since` the first of them was removed, OSError, DatabaseDown."""
         waits = [self._purged_at] if self._galleries.holds_removed else []
-        if waits and time.monotonic() - self._purged_at >= gather_s:
+        if waits and self._purged_at < since:
             raise Busy
         if not self._busy.acquire(blocking=False):
             if gather_s == 0:

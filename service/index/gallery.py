@@ -102,11 +102,12 @@ class Galleries:
             return self._by_collection[collection]
 
     def drop(self, collection: int) -> None:
-        """Forget a collection that is gone."""
+        """Forget a collection that is gone, and all that is left of it."""
         with self._creating:
             gallery = self._by_collection.pop(collection, None)
         if gallery is not None:
             gallery.vectors.close()
+            gallery.vectors.purge()
 
     def clear(self) -> None:
         """Forget everything."""

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from reappear.serving import migrate
-from service.db.engine import make_engine, parse_url
+from service.db import claim
+from service.db.engine import Database, make_engine, parse_url
 from service.db.schema import check_revision, downgrade
-from service.errors import FolderRefused
+from service.errors import DatabaseRefused, FolderRefused
 from service.store.lock import FolderLock
 
 
@@ -57,3 +58,21 @@ def test_beside_a_running_service_it_makes_no_other_database(
         migrate()
     lock.release()
     assert not (tmp_path / "typo.db").exists()
+
+
+def test_beside_a_service_with_another_folder_it_changes_nothing(
+    folder: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "CLAIM_TRIES", 1)
+    downgrade(database_url)
+    service = Database(database_url, readers=1, max_waiting=1)
+    service.claim()
+    with pytest.raises(DatabaseRefused, match="another service uses this database"):
+        migrate()
+    service.close()
+    migrate()
+    assert_current(database_url)
+    service = Database(database_url, readers=1, max_waiting=1)
+    service.claim()
+    migrate()
+    service.close()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,3 +59,24 @@ def test_the_server_is_asked_to_notice_soon_that_the_machine_of_a_service_is_gon
 def _in_writing(database: Database, query: Callable[[Connection], Any]) -> Any:
     with database.begin() as connection:
         return query(connection)
+
+
+def test_a_link_leads_to_the_claim_of_what_it_leads_to(sqlite_url: str, tmp_path: Path) -> None:
+    there = Path(sqlite_url.removeprefix("sqlite:///"))
+    (tmp_path / "link.db").symlink_to(there)
+    first = Database(sqlite_url, readers=1, max_waiting=1)
+    second = Database(f"sqlite:///{tmp_path / 'link.db'}", readers=1, max_waiting=1)
+    first.claim()
+    with pytest.raises(DatabaseRefused, match="another service uses this database"):
+        second.claim()
+    for database in (first, second):
+        database.close()
+
+
+def test_a_claim_that_cannot_be_written_is_told(sqlite_url: str) -> None:
+    there = Path(f"{sqlite_url.removeprefix('sqlite:///')}.lock")
+    there.mkdir()
+    database = Database(sqlite_url, readers=1, max_waiting=1)
+    with pytest.raises(DatabaseRefused, match=rf"{there} cannot be written \(Is a directory\)"):
+        database.claim()
+    database.close()

@@ -117,7 +117,7 @@ def test_who_is_removed_after_the_newest_snapshot_waits_until_that_is_old(gather
         write(client)
         remove(client, 3)
         newest = parts_of(client).snapshots._kept[0]
-        forget = partial(parts_of(client).snapshots.forget, parts_of(client).database, GATHER_S)
+        forget = partial(parts_of(client).snapshots.forget, parts_of(client).database, GATHER_S, since=0.0)
         assert forget() == newest.cut_at
         assert generations(client) == [4]
         assert forget() == newest.cut_at
@@ -185,21 +185,23 @@ def test_what_was_removed_before_a_restart_goes_after_it(gathering: Settings) ->
         wait_for(lambda: parts_of(client).snapshots.age_s >= 0)
 
 
+@pytest.mark.parametrize("gather_s", [0, GATHER_S])
 def test_who_is_removed_all_the_while_keeps_nobody_else_from_being_overwritten(
-    gathering: Settings, monkeypatch: pytest.MonkeyPatch
+    gather_s: int, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with serving(gathering) as client:
+    with serving(settings.model_copy(update={"rewrite_minutes": gather_s / 60})) as client:
         enrol(client, 1, 2)
         vector = vector_of(client)
         write(client)
-        remove(client, 2)
-        wait_half_an_hour(client)
         parts = parts_of(client)
         monkeypatch.setattr(Galleries, "holds_removed", True)  # an accelerator has a newer one at every moment
+        assert remove(client, 2) is False
+        wait_half_an_hour(client)
+        assert parts.rewriting._since is not None
         with pytest.raises(Busy):
-            parts.snapshots.forget(parts.database, GATHER_S)
+            parts.snapshots.forget(parts.database, gather_s, parts.rewriting._since)
+        assert files_with(index_of(settings), vector), "it is still there"
         tidy(client)
-        assert files_with(index_of(gathering), vector) == []
+        assert files_with(index_of(settings), vector) == []
         assert not parts.rewriting.done, "those who were removed since wait"
-        assert not parts.rewriting.due
         assert 0 < parts.rewriting.waiting_s < GATHER_S
