@@ -45,8 +45,8 @@ def check_revision(connection: Connection) -> None:
     """Raises DatabaseRefused where the database is not at this version's revision."""
     needed = ScriptDirectory.from_config(_config()).get_current_head()
     found = revision_of(connection)
-    _check_known(found)
     if found != needed:
+        _check_known(found)
         raise DatabaseRefused(
             f"the database is at revision {found or 'none'}, this version needs {needed}; "
             "run `reappear migrate`, or `reappear serve --migrate` (`make serve` does)"
