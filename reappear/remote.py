@@ -9,7 +9,7 @@ import httpx2
 import typer
 from pydantic import TypeAdapter
 
-from service.config import Settings, SettingsRefused, read_settings
+from service.config import Settings, SettingsRefused, read_settings, web_address
 from service.errors import FileRefused
 
 TIMEOUT_S = 60
@@ -86,7 +86,7 @@ class Remote:
 def here(settings: Settings) -> str:
     """Where the service of these settings answers on this machine."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104  # what it is told
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+    return web_address(host, settings.port)
 
 
 def _key_in(file: Path) -> str:

@@ -12,7 +12,7 @@ import uvicorn
 
 from service.api.connection import Connection
 from service.app import create_app
-from service.config import Settings, SettingsRefused, read_settings
+from service.config import Settings, SettingsRefused, read_settings, web_address
 from service.db.schema import bring_up_to_date
 from service.errors import ReappearError
 from service.flows.readiness import Readiness
@@ -39,8 +39,7 @@ class Server(uvicorn.Server):
         gc.set_threshold(COLLECT_AFTER)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            print(f"Reappear answers on http://{place}{self.explained}", flush=True)
+            print(f"Reappear answers on {web_address(host, port)}{self.explained}", flush=True)
 
     async def on_tick(self, counter: int) -> bool:
         """As uvicorn does; and end where only a new start helps."""

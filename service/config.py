@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         return self.host in LOOPBACK
 
 
+def web_address(host: str, port: int) -> str:
+    """Where a host answers, as a URL."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class SettingsRefused(Exception):
     """Settings that cannot be used; the text names each and what is wrong."""
 
