@@ -119,7 +119,7 @@ class Snapshots:
                 log.error("old snapshots of the index cannot be removed yet: %s", error)
 
     async def keep(self, writer: Writer, ready: Callable[[], None]) -> None:
-        """Write snapshots when it is time, until cancelled, which abandons the one that is being written."""
+        """Write snapshots when it is time, until cancelled, which waits for the one that is being written."""
         first = True
         while True:
             await asyncio.sleep(min(self._every_s, FIRST_LOOK_S if first else LOOK_S))
@@ -152,8 +152,7 @@ class Snapshots:
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:
-            self._abandoned.set()
-            await writing
+            await writing  # which `stop` cuts short
             raise
 
     async def refresh(self, database: Database, writer: Writer) -> None:
