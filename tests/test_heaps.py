@@ -2,20 +2,14 @@ import subprocess
 import sys
 
 PROGRAM = """
-import ctypes, os
+import os
 from benchmarks.machine import resident_bytes
 from service.heaps import trim_heaps
-libc = ctypes.CDLL(None)
-libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-before = resident_bytes(os.getpid())
-places = [libc.malloc(10_000) for _ in range(10_000)]
-for place in places:
-    ctypes.memset(place, 1, 10_000)
-for place in places[:-1]:  # below one that is in use: malloc gives only the top of a heap back by itself
-    libc.free(place)
-kept = resident_bytes(os.getpid()) - before
-trim_heaps()
-print(kept, resident_bytes(os.getpid()) - before)
+from tests.holes import holes
+with holes() as before:
+    kept = resident_bytes(os.getpid()) - before
+    trim_heaps()
+    print(kept, resident_bytes(os.getpid()) - before)
 """
 
 

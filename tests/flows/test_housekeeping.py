@@ -1,6 +1,5 @@
 """What is put right in the background."""
 
-import ctypes
 import errno
 import os
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from service.store.folder import FolderStore
 from service.store.tombstones import Tombstones
 from tests.api.conftest import running
 from tests.api.holdings import parts_of
+from tests.holes import holes
 from tests.pictures import jpeg
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -198,15 +198,7 @@ def test_a_start_that_finds_the_disk_full_answers_queries_and_puts_things_right_
 
 
 def test_memory_that_nobody_asks_for_again_is_given_back(client: TestClient) -> None:
-    libc = ctypes.CDLL(None)
-    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    before = resident_bytes(os.getpid())
-    places = [libc.malloc(10_000) for _ in range(10_000)]
-    for place in places:
-        ctypes.memset(place, 1, 10_000)
-    for place in places[:-1]:
-        libc.free(place)
-    assert resident_bytes(os.getpid()) - before > 80e6, "malloc gives back only the top of a heap by itself"
-    tidy(client)
-    assert resident_bytes(os.getpid()) - before < 30e6
-    libc.free(places[-1])
+    with holes() as before:
+        assert resident_bytes(os.getpid()) - before > 80e6
+        tidy(client)
+        assert resident_bytes(os.getpid()) - before < 30e6
