@@ -28,7 +28,10 @@ COLLECT_AFTER = 5_000  # new objects; Python's 700 come together within a few qu
 class Server(uvicorn.Server):
     """Tells people where it answers, once it really does."""
 
-    explained = ""  # where it explains itself
+    def __init__(self, config: uvicorn.Config, *, explains: bool) -> None:
+        """`explains` tells whether there is a page at /docs."""
+        super().__init__(config)
+        self._explained = " and explains itself on /docs" if explains else ""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, and a line for people."""
@@ -39,7 +42,7 @@ class Server(uvicorn.Server):
         gc.set_threshold(COLLECT_AFTER)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            print(f"Reappear answers on {web_address(host, port)}{self.explained}", flush=True)
+            print(f"Reappear answers on {web_address(host, port)}{self._explained}", flush=True)
 
     async def on_tick(self, counter: int) -> bool:
         """As uvicorn does; and end where only a new start helps."""
@@ -73,9 +76,9 @@ def run(settings: Settings, *, migrate: bool) -> int:
             create_app(settings), host=settings.host, port=settings.port, loop="asyncio", http=Connection, ws="none",
             log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=settings.stop_timeout_s,
             timeout_keep_alive=30,
-        )
+        ),
+        explains=settings.docs,
     )  # fmt: skip
-    server.explained = " and explains itself on /docs" if settings.docs else ""
     try:
         server.run()
     except SystemExit:

@@ -185,6 +185,18 @@ def test_an_enrolment_whose_client_left_is_done_whole_or_not_at_all(serve: Serve
     assert rows, "not one was finished"
 
 
+def test_head_is_answered_like_get_without_the_body_and_the_connection_goes_on(serve: Serve) -> None:
+    server = serve()
+    with httpx.Client(base_url=server.url) as client:
+        enrolled = client.post("/gallery?identity=one", content=jpeg(2), headers=JPEG).json()
+        picture = f"/crops/{enrolled['accepted'][0]['crop']}/picture"
+        for path in ("/livez", "/readyz", "/version", "/gallery/one", picture, "/gallery/nobody"):
+            asked, got = client.head(path), client.get(path)
+            assert (asked.status_code, asked.content) == (got.status_code, b""), path
+            assert asked.headers["content-length"] == str(len(got.content)), path
+        assert client.head("/query").status_code == 405
+
+
 def test_nonsense_is_answered_or_cut_off_and_the_next_client_is_served(serve: Serve) -> None:
     server = serve()
     for name, nonsense in NONSENSE.items():
