@@ -26,6 +26,15 @@ class Erased:
     collection: int
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What was taken out by tombstones: the crops, and how many rows of collections, people, crops and keys were
+    named and there."""
+
+    crops: list[Erased]
+    rows: int
+
+
 def erase_gone(copy: Connection, original: Connection) -> list[Erased]:
     """Take out of a copy all collections, identities and crops that the original has no longer."""
     erased = []
@@ -44,10 +53,10 @@ def drop_gone_pictures(copy: Connection, original: Connection) -> list[int]:
     return dropped
 
 
-def erase_stones(copy: Connection, stones: Iterable[Tombstone], now: datetime) -> list[Erased]:
+def erase_stones(copy: Connection, stones: Iterable[Tombstone], now: datetime) -> Again:
     """Take out of a copy the rows of tombstones, and revoke the keys; a stone whose row is not there, or was made at
     another moment, is passed over."""
-    erased = []
+    erased, rows = [], 0
     iterator = iter(stones)
     while part := list(islice(iterator, ROWS_AT_ONCE)):
         for kind, one in ERASABLE.items():
@@ -57,11 +66,11 @@ def erase_stones(copy: Connection, stones: Iterable[Tombstone], now: datetime) -
                     moments.setdefault(stone.row, set()).add(stone.created_at)
             query = select(one.c.id, one.c.created_at).where(one.c.id.in_([int(row) for row in moments]))
             found = copy.execute(query) if moments else ()
-            erased += _erase(copy, one, [row.id for row in found if row.created_at in moments.get(str(row.id), ())])
-        for stone in part:
-            if stone.kind == "key":
-                _revoke(copy, stone, now)
-    return _noted(copy, erased)
+            there = [row.id for row in found if row.created_at in moments.get(str(row.id), ())]
+            erased += _erase(copy, one, there)
+            rows += len(there)
+        rows += sum(_revoke(copy, stone, now) for stone in part if stone.kind == "key")
+    return Again(_noted(copy, erased), rows)
 
 
 def pictures_of(connection: Connection, pictures: Sequence[str]) -> dict[str, tuple[int, str]]:
@@ -122,6 +131,7 @@ def _noted(connection: Connection, erased: list[Erased]) -> list[Erased]:
     return erased
 
 
-def _revoke(connection: Connection, stone: Tombstone, now: datetime) -> None:
+def _revoke(connection: Connection, stone: Tombstone, now: datetime) -> int:
+    """Revoke a key; returns how many there were to revoke."""
     key = (api_keys.c.id == stone.row) & (api_keys.c.created_at == stone.created_at) & api_keys.c.revoked_at.is_(None)
-    connection.execute(update(api_keys).where(key).values(revoked_at=now))
+    return int(connection.execute(update(api_keys).where(key).values(revoked_at=now)).rowcount)

@@ -49,20 +49,23 @@ def settle_files(database: Database, store: PictureStore, tombstones: Tombstones
 
 
 def erase_again(database: Database, meta: Meta, tombstones: Tombstones) -> int:
-    """Remove rows that were removed before, and keys that were revoked, which a database that has gone back has again;
-    their pictures are for the outbox. Returns how many crops. Raises OSError, DatabaseDown."""
-    erased, now = 0, datetime.now(UTC)
+    """Remove rows that were removed before, and revoke keys that were revoked, which a database that has gone back has
+    again; their pictures are for the outbox. Returns how many rows. Raises OSError, DatabaseDown."""
+    rows, crops, now = 0, 0, datetime.now(UTC)
     mine = (stone for stone in tombstones.read() if (stone.database, stone.epoch) == (meta.uuid, meta.epoch))
     while part := list(islice(mine, STONES_AT_ONCE)):
         with database.begin() as connection:
             again = erase_stones(connection, part, now)
-            await_unlinking(connection, [one.picture for one in again if one.picture])
-            if again:
+            await_unlinking(connection, [one.picture for one in again.crops if one.picture])
+            if again.rows:
                 add_entries(connection, [entry("erase.again", None)])
-        erased += len(again)
-    if erased:
-        log.warning("the database had gone back: who was removed is removed again", extra={"crops": erased})
-    return erased
+        rows, crops = rows + again.rows, crops + len(again.crops)
+    if rows:
+        log.warning(
+            "the database had gone back: what was removed is removed again, keys that were revoked are revoked again",
+            extra={"rows": rows, "crops": crops},
+        )
+    return rows
 
 
 def has_gone_back(meta: Meta, snapshots: SnapshotFolder) -> bool:

@@ -218,7 +218,7 @@ def _prepare(copy: Copy, backup: Meta, target: _Target, stones: Iterable[Tombsto
     since = (stone for stone in stones if stone.epoch >= backup.epoch)
     with copy.begin() as connection:
         set_epoch(connection, max(chain(epochs, (stone.epoch for stone in stones))) + 1)
-        return len(erase_stones(connection, since, datetime.now(UTC)))
+        return len(erase_stones(connection, since, datetime.now(UTC)).crops)
 
 
 def _stage(archive: ArchiveReader, copy: Copy, store: FolderStore, progress: Progress) -> None:

@@ -1,5 +1,6 @@
 """A database that comes back as it was some time ago, while the service runs: after a failover, say."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,21 @@ def test_whom_the_file_of_erased_rows_names_is_not_there_again(database_url: str
         assert client.get("/readyz").json()["crops"] == 2
         actions = [one["action"] for one in client.get("/audit").json()["entries"]]
         assert actions.count("erase.again") == 1, "once is enough"
+
+
+def test_what_holds_no_crops_is_taken_out_again_and_told_too(
+    database_url: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data", database_url=database_url, log_level="warning")
+    with serving(settings) as client:
+        key = client.post("/keys", json={"name": "leaked", "scope": "read"}).json()
+        before = rows_of(database_url)
+        client.delete(f"/keys/{key['id']}")
+    take_back(database_url, before)
+    with serving(settings) as client:
+        assert "erase.again" in [one["action"] for one in client.get("/audit").json()["entries"]]
+    told = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "the database had gone back" in line]
+    assert [(one["rows"], one["crops"]) for one in told] == [(1, 0)]
 
 
 def test_the_process_ends_so_that_what_watches_it_starts_it_anew(server: Server) -> None:
