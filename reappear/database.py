@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.schema import check_there
 
 

@@ -17,7 +17,7 @@ from service.api.access import Throttle
 from service.config import Settings
 from service.db.changes import ensure_meta, ensure_model, wait_for_commits
 from service.db.copying import read_meta
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.keys import keys_in_force
 from service.db.people import find_collection
 from service.db.schema import check_revision

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from service.db.engine import make_engine, parse_url, translated
+from service.db.engine import make_engine, parse_url
+from service.db.failures import translated
 from service.db.schema import upgrade
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.errors import DatabaseDamaged, DatabaseDown, DatabaseRefused
 
@@ -70,3 +71,17 @@ def _remedy(name: str) -> str | None:
     if name.startswith("SQLITE_IOERR"):
         return f"the disk of the database fails ({name}); see that it has room, is writable and is whole"
     return REMEDIES.get(name)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a database that does not answer, is full or is gone into DatabaseDown, damage into DatabaseDamaged."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise DatabaseDown("all connections to the database have been busy for long; try again") from error
+    except (DBAPIError, sqlite3.DatabaseError) as error:  # the driver's own where SQLAlchemy is not in between
+        failure = meaning(error)
+        if failure is None:
+            raise
+        raise failure from error

@@ -10,8 +10,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, func, select
 
-from service.db.engine import Database, make_engine, parse_url, translated
-from service.db.failures import refused
+from service.db.database import Database
+from service.db.engine import make_engine, parse_url
+from service.db.failures import refused, translated
 from service.errors import DatabaseRefused
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"

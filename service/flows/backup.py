@@ -29,7 +29,9 @@ from service.db.copying import (
     read_sequences,
     remove_rows,
 )  # fmt: skip
-from service.db.engine import make_engine, parse_url, translated, writing_beside
+from service.db.database import writing_beside
+from service.db.engine import make_engine, parse_url
+from service.db.failures import translated
 from service.db.pruning import all_pictures, count_pictures, drop_gone_pictures, erase_gone
 from service.db.schema import check_revision, check_there, revision_of
 from service.errors import BackupRefused, FolderRefused, NotFound

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.sightings import Joined, join_crops
 from service.domain import CropIds, ImageArray, VectorArray, VectorIndex
 from service.embedding.batcher import LATER, Batcher, Lane, Later

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from service.db.audit import add_entries
 from service.db.changes import ChangeLog, record
+from service.db.database import Database
 from service.db.emptying import Portion, going_collections, take_portion
-from service.db.engine import Database
 from service.errors import Stopping
 from service.flows.audit import entry
 from service.flows.parts import Parts

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.db.copying import Meta, hold_still, read_meta
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.loading import Owners, read_all_vectors, read_owners, read_vectors
 from service.domain import CropIds, Piece
 from service.errors import DatabaseDown, Stopping

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
-from service.db.engine import Database
+from service.db.database import Database
 from service.domain import Collection, CropIds, PictureStore, Thresholds
 from service.embedding.embedder import Embedder
 from service.flows.admission import Admission

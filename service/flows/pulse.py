@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 
 from service.db.changes import current_generation
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.outbox import count_waiting
 from service.errors import DatabaseDown
 from service.flows.readiness import check_not_older

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from service.db.audit import add_entries
 from service.db.changes import models_in_use
 from service.db.copying import Meta
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.loading import count_without_vector
 from service.db.outbox import await_unlinking, known_pictures
 from service.db.pruning import erase_stones

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from service.db.engine import Database
+from service.db.database import Database
 from service.flows.writer import Writer
 
 Value = TypeVar("Value")

@@ -25,7 +25,7 @@ from service.db.copying import (
     remove_rows,
     set_epoch,
 )
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.erasures import waiting_tombstones
 from service.db.pruning import ERASABLE, count_pictures, erase_stones, pictures_of
 from service.db.schema import check_revision, revision_of, upgrade

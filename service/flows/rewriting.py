@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from service.db.engine import Database
+from service.db.database import Database
 from service.flows.snapshots import Busy
 from service.flows.writer import Writer
 

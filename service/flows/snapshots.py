@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from service.db.copying import Meta, read_meta
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.loading import removes_after
 from service.domain import Piece
 from service.errors import DatabaseDown, FileRefused, NotReady, ReappearError

@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection
 
 from service.db.changes import ChangeLog, changes_after, current_generation, record, wait_for_commits
-from service.db.engine import Database, translated
+from service.db.database import Database
+from service.db.failures import translated
 from service.domain import Change
 from service.embedding.batcher import Batcher
 from service.errors import DatabaseDown, OutcomeUnknown

@@ -6,7 +6,8 @@ import pytest
 
 from reappear.serving import migrate
 from service.db import claim
-from service.db.engine import Database, make_engine, parse_url
+from service.db.database import Database
+from service.db.engine import make_engine, parse_url
 from service.db.schema import check_revision, downgrade
 from service.errors import DatabaseRefused, FolderRefused
 from service.store.lock import FolderLock

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from service.db import claim
-from service.db.engine import Database
+from service.db.database import Database
 from service.errors import DatabaseRefused
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, func, insert, make_url, select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from service.db.changes import ChangeLog, changes_after, current_generation, ensure_meta, record
-from service.db.engine import Database, parse_url
+from service.db.database import Database
+from service.db.engine import parse_url
 from service.db.failures import refused
 from service.db.schema import upgrade
 from service.db.tables import collections, identities

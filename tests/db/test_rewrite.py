@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, select
 
 from service.db.changes import ensure_meta
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.people import add_identity, change_identity, delete_identity
 from service.db.tables import identities
 

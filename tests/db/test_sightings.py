@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, func, insert, select
 
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.people import add_identity
 from service.db.sightings import Joined, NewCrop, add_crops, join_crops
 from service.db.tables import collections, models

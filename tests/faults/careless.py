@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from service import __main__
-from service.db import engine
+from service.db import database
 from service.store import folder
 from service.store.folder import STAGING, FolderStore
 
 
 def _commit_with(synchronous: str) -> None:
-    make_engine = engine.make_engine
+    make_engine = database.make_engine
 
     def make(*arguments: Any, **options: Any) -> Engine:
         made = make_engine(*arguments, **options)
@@ -25,7 +25,7 @@ def _commit_with(synchronous: str) -> None:
 
         return made
 
-    engine.make_engine = make
+    database.make_engine = make
 
 
 def _write_without_sync(store: FolderStore, name: str, picture: bytes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.db.changes import ensure_meta
-from service.db.engine import Database
+from service.db.database import Database
 from service.errors import DatabaseDown
 from service.flows.pulse import Pulse
 from service.index.gallery import Galleries

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from service.db.engine import Database
+from service.db.database import Database
 from service.domain import Collection
 from service.errors import NotFound
 from service.flows.remembered import Remembered

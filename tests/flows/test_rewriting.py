@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from service.db.engine import Database
+from service.db.database import Database
 from service.errors import DatabaseDown
 from service.flows.rewriting import Rewriting
 from service.flows.writer import Writer

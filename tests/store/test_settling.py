@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from service.db.changes import ensure_meta, ensure_model
-from service.db.engine import Database
+from service.db.database import Database
 from service.db.erasures import waiting_tombstones
 from service.db.outbox import waiting_pictures
 from service.db.people import add_identity, delete_identity, find_collection
