@@ -12,6 +12,7 @@ import httpx2
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from reappear.database import opened
 from reappear.remote import here
@@ -19,7 +20,7 @@ from service.config import Settings, read_settings
 from service.db.failures import DAMAGED, refusal
 from service.db.schema import check_revision, find_damage, server_clock
 from service.embedding.onnx_model import OnnxModel
-from service.errors import DatabaseDown, FolderRefused, ReappearError
+from service.errors import DatabaseDown, FolderInUse, ReappearError
 from service.index.faiss_setup import FAISS_BUILD
 from service.store.lock import LOCK_FILE, FolderLock
 from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder, SnapshotRefused
@@ -52,9 +53,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
     else:
         table = Table("", "part", "found", "what to do")
         for one in findings:
-            mark = "[green]ok[/]" if one.well else "[red]no[/]"
+            mark = Text("ok", style="green") if one.well else Text("no", style="red")
             table.add_row(mark, one.part, one.found, one.remedy)
-        Console(soft_wrap=False).print(table)
+        Console(markup=False).print(table)
     if not all(one.well for one in findings):
         raise typer.Exit(1)
 
@@ -99,9 +100,7 @@ def _folder(settings: Settings) -> Finding:
         return Finding("folder", True, free)
     try:
         FolderLock(settings.data_dir).release()
-    except FolderRefused as error:
-        if "in use" not in error.detail:
-            raise
+    except FolderInUse:
         return Finding("folder", True, f"{settings.data_dir}, in use by a service")
     return Finding("folder", True, free)
 

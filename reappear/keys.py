@@ -77,7 +77,9 @@ def create(
     }  # fmt: skip
     sent = {field: value for field, value in wanted.items() if value is not None}
     made = Remote(url, key_file).ask("POST", "/keys", MadeKey, json=sent)
-    Console(stderr=True).print(f"key {made.id} for {name!r}; its token is shown this once:", highlight=False)
+    Console(stderr=True, markup=False).print(
+        f"key {made.id} for {name!r}; its token is shown this once:", highlight=False
+    )
     print(made.token)
 
 
@@ -91,7 +93,7 @@ def list_keys(url: Url = "", key_file: KeyFile = None) -> None:
     table = Table(*(Column(name, overflow="fold", no_wrap=name in ("id", "scope")) for name in shown))
     for key in Remote(url, key_file).ask("GET", "/keys", Keys).keys:
         table.add_row(*(value or "" for value in astuple(key)))
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False).print(table)
 
 
 @app.command()

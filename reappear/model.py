@@ -64,7 +64,7 @@ def list_models() -> None:
     table = Table("name", "what", "licence", "MB", "sha256")
     for one in KNOWN:
         table.add_row(one.name, one.what, one.licence, f"{one.wanted.size_bytes / 1e6:.1f}", one.wanted.sha256[:12])
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, markup=False).print(table)
 
 
 @app.command()

@@ -38,7 +38,7 @@ class Remote:
         """Without an address it is the one in the settings, on this machine. Raises SettingsRefused, FileRefused, or
         OSError for an unreadable file."""
         settings = read_settings()
-        self._url = url or here(settings)
+        self._url = (url or here(settings)).rstrip("/")
         named = os.environ.get("REAPPEAR_KEY")
         file = key_file or (None if named else settings.admin_key_file)
         key = _key_in(file) if file else named

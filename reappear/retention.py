@@ -47,4 +47,6 @@ def retention(
     table = Table("collection", "crops", "identities", title=f"{'removed' if apply else 'goes'} at {found.at}")
     for one in found.collections:
         table.add_row(*map(str, astuple(one)))
-    Console(soft_wrap=True).print(table if found.collections else f"nothing has had its time at {found.at}")
+    Console(soft_wrap=True, markup=False).print(
+        table if found.collections else f"nothing has had its time at {found.at}"
+    )

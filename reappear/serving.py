@@ -7,7 +7,7 @@ import typer
 from service.__main__ import run
 from service.config import read_settings
 from service.db.schema import bring_up_to_date, is_current
-from service.errors import FolderRefused
+from service.errors import FolderInUse
 from service.store.lock import FolderLock
 
 
@@ -29,7 +29,7 @@ def migrate() -> None:
     settings = read_settings()
     try:
         lock = FolderLock(settings.data_dir)
-    except FolderRefused:
+    except FolderInUse:
         if not is_current(settings.url):
             raise
         print("the database is at this version's revision already")

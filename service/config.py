@@ -1,4 +1,5 @@
-"""All settings in one place, each with its unit and the reason for its default. Read once, in `app.py`."""
+"""All settings in one place, each with its unit and the reason for its default. Read once, by
+whoever is started: the service or a command."""
 
 import os
 import re
@@ -11,9 +12,8 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_SETTINGS = (  # of commands that talk to a service, of tests and of evaluation
-    "REAPPEAR_URL", "REAPPEAR_KEY", "REAPPEAR_TEST_", "REAPPEAR_SHARED_DATA",
-)  # fmt: skip
+NOT_SETTINGS = {"REAPPEAR_URL", "REAPPEAR_KEY", "REAPPEAR_SHARED_DATA"}  # of commands, and of evaluation
+OF_TESTS = "REAPPEAR_TEST_"
 ORIGINS = r"^(\s*https?://[^\s,/*]+\s*(,|$))*$"  # named ones only: no *
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -138,9 +138,10 @@ class Settings(BaseSettings):
         """The database URL in force, with its password. Raises OSError for a password file that cannot be read."""
         if self.database_url and self.database_password_file is not None:
             scheme, _, rest = self.database_url.partition("://")
+            rest, mark, options = rest.partition("?")  # in which an @ parts nothing
             user, _, place = rest.rpartition("@")
             password = quote(self.database_password_file.read_text().strip(), safe="")
-            return f"{scheme}://{user.partition(':')[0]}:{password}@{place}"
+            return f"{scheme}://{user.partition(':')[0]}:{password}@{place}{mark}{options}"
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'reappear.db'}"
 
     @property
@@ -189,7 +190,7 @@ def unknown_settings() -> list[str]:
     """Names in the environment that look like settings and are none: misspelt ones must not be ignored."""
     known = {f"REAPPEAR_{name.upper()}" for name in Settings.model_fields}
     mine = {name for name in os.environ if name.startswith("REAPPEAR_")}
-    return sorted(name for name in mine - known if not name.startswith(NOT_SETTINGS))
+    return sorted(name for name in mine - known - NOT_SETTINGS if not name.startswith(OF_TESTS))
 
 
 def _is_host(name: str) -> bool:

@@ -32,6 +32,7 @@ ReappearError
     ├── ModelRefused
     ├── DatabaseRefused
     ├── FolderRefused
+    │   └── FolderInUse
     ├── KeysRefused
     └── IndexRefused
 """
@@ -242,4 +243,8 @@ class IndexRefused(StartRefused):
 
 
 class FolderRefused(StartRefused):
-    """The data folder is in use by another process, cannot be written, or belongs to another database."""
+    """The data folder cannot be written, or belongs to another database."""
+
+
+class FolderInUse(FolderRefused):
+    """Another process has the data folder."""

@@ -122,3 +122,25 @@ def test_a_password_for_sqlite_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("REAPPEAR_DATABASE_URL", "sqlite:////srv/reappear.db")
     with pytest.raises(SettingsRefused, match=r"^REAPPEAR_DATABASE_PASSWORD_FILE: .*SQLite asks for no password"):
         read_settings()
+
+
+@pytest.mark.parametrize("name", ["REAPPEAR_KEY_FILE", "REAPPEAR_KEYS", "REAPPEAR_URLS", "REAPPEAR_PROT"])
+def test_a_misspelt_setting_is_refused_however_it_begins(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REAPPEAR_URL", "http://127.0.0.1:8000")
+    read_settings()
+    monkeypatch.setenv(name, "x")
+    with pytest.raises(SettingsRefused, match=f"no setting {name};"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("postgresql://u@h/db", "postgresql://u:p%40w@h/db"),
+        ("postgresql://u:old@h/db", "postgresql://u:p%40w@h/db"),
+        ("postgresql://u@h/db?application_name=a@b", "postgresql://u:p%40w@h/db?application_name=a@b"),
+    ],
+)
+def test_the_password_of_the_file_goes_to_the_host_of_the_url(url: str, whole: str, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("p@w\n")
+    assert Settings(database_url=url, database_password_file=tmp_path / "password").url == whole

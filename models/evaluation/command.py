@@ -129,7 +129,7 @@ def evaluate(
     vectors = extract(network, exam.images, flip=flip, workers=workers)
     assessment = assess(rank_by(method, vectors, exam), exam.labels, enrolled, seed)
     named, reason = classify_people(run, exam, as_device(device), workers)
-    show(Console(), f"{network.name} on {exam.name}: {method.in_words()}", assessment, named, reason)
+    show(Console(markup=False), f"{network.name} on {exam.name}: {method.in_words()}", assessment, named, reason)
     if ranked:
         write_ranked(ranked, assessment, exam.labels, exam.images, exam.queries, exam.gallery)
     if csv_file:

@@ -69,20 +69,19 @@ def bring(
     pixels = find_size(foreign, found, parse_size(size))
     exam = read_exam(str(data), data_layout, pattern=pattern)
     check_enough(exam, data)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     if inside := normalises_inside(foreign):
         console.print(f"the graph begins with {', '.join(inside)}: it may normalise pictures by itself")
     part, possible = exam.part(PICTURES), ways(foreign, found, told)
     if reason := must_run_alone(foreign, possible, pixels, part):
-        console.print(f"{reason}; each picture is run alone, which is slower", markup=False, highlight=False)
+        console.print(f"{reason}; each picture is run alone, which is slower", highlight=False)
     trials = try_ways(foreign, possible, pixels, part, alone=bool(reason))
     console.print(tabulate(trials))
     trial = choose(trials, told, as_told=as_told)
-    console.print(f"fed with {trial.feeding.flags}", markup=False, highlight=False)
+    console.print(f"fed with {trial.feeding.flags}", highlight=False)
     if others := [one.feeding.flags for one in as_good(trials) if told.fits(one.feeding) and one is not trial]:
         console.print(
             f"these pictures do not tell it from {' or '.join(others)}: say so if you know",
-            markup=False,
             highlight=False,
         )
     graph = wrap(foreign, trial.feeding, pixels, alone=bool(reason))
@@ -105,7 +104,7 @@ def bring(
         f"{out}: {manifest.version}, {manifest.output.dim}-d, {figures} on {exam.name} ({acceptance.queries} queries; "
         f"a histogram has mAP {colours.ap[colours.counted].mean():.3f})\nthresholds: {thresholds.made_from}\n"
         f"REAPPEAR_MODEL_DIR={out} puts it into service",
-        markup=False, highlight=False,
+        highlight=False,
     )  # fmt: skip
 
 

@@ -108,7 +108,7 @@ def export(
     if data is not None:
         exam = read_exam_of(folder, str(data), data_layout, pattern=pattern, share=share)
         check_enough(exam, data)
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
 
     graph = trace(network)
     cosine = check_agreement(network, graph, choose_images(exam, PICTURES, network))

@@ -109,7 +109,9 @@ def write_rate(flags: Flags, folder: Path, tries: int = 100) -> Found:
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / "rate.png", to_png(plot(found)))
     write_whole(folder / "rate.json", (json.dumps(asdict(found)) + "\n").encode())
-    Console().print(f"suggested: --rate {found.suggested:g} (plot in {folder / 'rate.png'})", highlight=False)
+    Console(markup=False).print(
+        f"suggested: --rate {found.suggested:g} (plot in {folder / 'rate.png'})", highlight=False
+    )
     return found
 
 

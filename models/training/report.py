@@ -194,4 +194,4 @@ def report_command(run: Annotated[Path, typer.Argument(help="folder of a run")])
     [bold]Example:[/] python -m models report runs/mine
     """
     write_report(run)
-    Console().print(f"{run / 'report.html'}", highlight=False)
+    Console(markup=False).print(f"{run / 'report.html'}", highlight=False)

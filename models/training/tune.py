@@ -241,4 +241,4 @@ def tune_command(
     for name, share in measure_importances(study).items():
         table.add_row(option(name), f"{share:.0%}")
     Console().print(table)
-    Console().print(f"best: {say_best(complete(study))}\nreport: {out / 'tune.html'}", highlight=False)
+    Console(markup=False).print(f"best: {say_best(complete(study))}\nreport: {out / 'tune.html'}", highlight=False)

@@ -64,6 +64,11 @@ def describe_collection(connection: Connection, name: str) -> Collection:
     return _as_collection(row)
 
 
+def find_collections(connection: Connection) -> list[Collection]:
+    """All collections by name, without their counts."""
+    return sorted(map(_bare, connection.execute(select(collections).where(_shown))), key=lambda one: one.name)
+
+
 def find_collection(connection: Connection, name: str) -> Collection:
     """A collection without its counts, which cost a scan. Raises NotFound."""
     row = connection.execute(select(collections).where(collections.c.name == name)).first()

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, delete, func, or_, select
 
 from service.db.erasures import erase_rows
+from service.db.people import find_collections
 from service.db.sightings import Taken, take_crops
 from service.db.tables import crops, identities
 from service.domain import Collection
@@ -36,10 +37,20 @@ def count_expired(connection: Connection, collection: Collection, at: datetime) 
     return int(row[0] or 0), int(row[1] or 0)
 
 
-def has_expired(connection: Connection, collection: Collection, at: datetime) -> bool:
-    """Whether any crop of a collection has had its time."""
-    mine = and_(identities.c.collection_id == collection.id, _expired(collection, at))
-    return connection.execute(select(crops.c.id).join_from(crops, identities).where(mine).limit(1)).first() is not None
+def with_expired(connection: Connection, at: datetime) -> list[Collection]:
+    """Collections, without counts, of which any crop has had its time. Without a filter by collection the index of
+    `expires_at` answers for those that expire by themselves."""
+    owners = select(identities.c.collection_id).join_from(crops, identities)
+    by_themselves = set(connection.execute(owners.where(crops.c.expires_at <= at).distinct()).scalars())
+
+    def has_old(collection: Collection) -> bool:
+        mine = and_(identities.c.collection_id == collection.id, _expired(collection, at))
+        return connection.execute(owners.where(mine).limit(1)).first() is not None
+
+    return [
+        one for one in find_collections(connection)
+        if one.id in by_themselves or (one.retention_days is not None and has_old(one))
+    ]  # fmt: skip
 
 
 def take_expired(connection: Connection, collection: Collection, at: datetime, limit: int) -> TakenExpired:

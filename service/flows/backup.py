@@ -34,7 +34,7 @@ from service.db.engine import make_engine, parse_url
 from service.db.failures import translated
 from service.db.pruning import all_pictures, count_pictures, drop_gone_pictures, erase_gone
 from service.db.schema import check_revision, check_there, revision_of
-from service.errors import BackupRefused, FolderRefused, NotFound
+from service.errors import BackupRefused, FolderInUse, NotFound
 from service.flows.archive import FORMAT, ROWS, ArchiveWriter
 from service.flows.audit import command_entry
 from service.store.folder import FolderStore
@@ -139,10 +139,10 @@ def _original(url: str, data_dir: Path) -> Iterator[Connection]:
 
 @contextmanager
 def _kept_idle(data_dir: Path) -> Iterator[None]:
-    """Where no service runs, none starts meanwhile."""
+    """Where no service runs, none starts meanwhile. Raises FolderRefused where the folder cannot be written."""
     try:
         lock = FolderLock(data_dir)
-    except FolderRefused:
+    except FolderInUse:
         log.debug("a service runs")
         yield
         return

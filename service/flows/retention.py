@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from service.db.audit import add_entries
 from service.db.changes import ChangeLog
-from service.db.people import list_collections, look_up_collection
-from service.db.retention import count_expired, has_expired, take_expired
+from service.db.people import find_collections, look_up_collection
+from service.db.retention import count_expired, take_expired, with_expired
 from service.domain import Collection
 from service.errors import BadInput
 from service.flows.audit import entry
@@ -41,7 +41,7 @@ async def preview(parts: Parts, at: datetime | None) -> tuple[datetime, list[Exp
 
     def query(connection: Connection) -> list[Expired]:
         found = []
-        for collection in list_collections(connection):
+        for collection in find_collections(connection):
             crops, identities = count_expired(connection, collection, moment)
             if crops:
                 found.append(Expired(collection.name, crops, identities))
@@ -55,7 +55,7 @@ async def apply_unasked(parts: Parts) -> None:
     if not parts.clock.doubtful:
         parts.clock.note()  # never of a doubtful one: the next start would believe it
         await apply(parts)
-    elif await parts.database.read(_with_expired, parts.clock.earliest()):
+    elif await parts.database.read(with_expired, parts.clock.earliest()):
         log.error(
             "retention waits: by this machine's clock the service did not run for %d days. If it is right: "
             "`reappear retention --apply`", LONGEST_REST.days,
@@ -67,7 +67,7 @@ async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
     parts.clock.doubtful = False
     now = parts.clock.earliest()
     gone = []
-    for collection in await parts.database.read(_with_expired, now):
+    for collection in await parts.database.read(with_expired, now):
         crops = identities = 0
         while not parts.stopping.is_set():
             taken_crops, taken_identities = await _take(parts, collection, now)
@@ -80,10 +80,6 @@ async def apply(parts: Parts) -> tuple[datetime, list[Expired]]:
     if gone:
         await unlink(parts)
     return now, gone
-
-
-def _with_expired(connection: Connection, now: datetime) -> list[Collection]:
-    return [one for one in list_collections(connection) if has_expired(connection, one, now)]
 
 
 async def _take(parts: Parts, collection: Collection, now: datetime) -> tuple[int, int]:

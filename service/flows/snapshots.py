@@ -162,7 +162,7 @@ class Snapshots:
         await asyncio.to_thread(self._galleries.purge)
         self._purged_at = began
         holding = await asyncio.to_thread(database.read_now, self._holding)
-        if holding and holding[0] is self._kept[0]:
+        if holding and self._kept[:1] == holding[:1]:  # none of which need be kept any more
             await self.write(writer)
 
     def stop(self) -> None:
@@ -237,9 +237,8 @@ class Snapshots:
         return _Cut(time.monotonic(), stamp, self._galleries.cut())
 
     def _has_changed(self) -> bool:
-        if not self._kept:
-            return len(self._galleries) > 0
-        return self._kept[0].snapshot.stamp.generation != self._galleries.generation
+        kept = self._kept[:1]  # of which another thread may make an end
+        return kept[0].snapshot.stamp.generation != self._galleries.generation if kept else len(self._galleries) > 0
 
     def _holding(self, connection: Connection) -> list[_Kept]:
         """Those that have a removed crop in them: one of generation g has none that was removed up to g."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from service.errors import FolderRefused
+from service.errors import FolderInUse, FolderRefused
 from service.store.folder import sync_folder
 from service.store.whole_file import whole_file
 
@@ -21,7 +21,7 @@ class FolderLock:
     before noted last that it used the folder, by the machine's clock; None where there was none."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises FolderRefused where the folder cannot be written or another process holds it."""
+        """Raises FolderRefused where the folder cannot be written, FolderInUse where another process holds it."""
         self._folder = folder
         try:
             missing = [one for one in (folder, *folder.parents) if not one.exists()]
@@ -38,7 +38,7 @@ class FolderLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise FolderRefused(
+            raise FolderInUse(
                 f"{folder} is in use by another process; stop it, or set another REAPPEAR_DATA_DIR"
             ) from error
 

@@ -263,3 +263,15 @@ def test_pictures_are_removed_when_they_shall_not_be_kept_and_only_new_ones_kept
         assert client.get("/readyz").json()["crops"] == 4, "a restart finds crops without pictures as they were"
         assert sorted(files(tmp_path / "data").values()) == sorted([jpeg(3), jpeg(4)])
         assert client.post("/query", **raw(jpeg(2))).json()["candidates"][0]["similarity"] > 0.999
+
+
+def test_collections_with_and_without_days_are_told_apart(client: TestClient) -> None:
+    for name, rules in {"a": {}, "b": {"retention_days": 9}, "c": {"retention_days": 9}, "d": {}}.items():
+        client.post("/collections", json={"name": name, **rules})
+    crops = {name: enrol(client, "one", 1, collection=name) for name in "abcd"}
+    age(client, crops["a"] + crops["b"], days=10)
+    age(client, crops["c"] + crops["d"], expired=True)
+    gone = [{"collection": name, "crops": 1, "identities": 1} for name in "bcd"]
+    assert client.get("/retention").json()["collections"] == gone
+    assert client.post("/retention").json()["collections"] == gone
+    assert client.post("/retention").json()["collections"] == []

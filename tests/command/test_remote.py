@@ -1,5 +1,6 @@
 """What commands are told to ask with, and whom: all that cannot be used is refused in one line."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from reappear.audit import Page
 from reappear.keys import Keys, list_keys
 from reappear.remote import NoAnswer, Refused, Remote, here
+from reappear.retention import retention
 from service.config import Settings, SettingsRefused
 from service.errors import FileRefused
 from tests.command.conftest import run
@@ -98,3 +100,23 @@ def test_a_time_that_no_clock_has_is_refused() -> None:
     assert done.returncode == 2
     assert "--expires-days" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_address_may_end_in_a_slash() -> None:
+    with serving(Host(b'{"keys": []}')) as host:
+        Remote(f"{host.url}/", None).ask("GET", "/keys", Keys)
+    assert [path for path, *_ in host.asked] == ["/model.onnx/keys"]
+
+
+def test_names_are_shown_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever a name has in brackets, even what would style a terminal or end such a style."""
+    names = ["a [3]", "[/x]", "[red]"]
+    key = {"id": "0f3c9a2b7d04", "scope": "read", "collection": None, "created_at": "", "expires_at": None,
+           "revoked_at": None}  # fmt: skip
+    due = {"at": "now", "collections": [{"collection": name, "crops": 1, "identities": 1} for name in names]}
+    with serving(Host(json.dumps({"keys": [{**key, "name": name} for name in names]}).encode())) as host:
+        list_keys(host.url)
+    with serving(Host(json.dumps(due).encode())) as host:
+        retention(url=host.url)
+    shown = capsys.readouterr().out
+    assert [shown.count(name) for name in names] == [2, 2, 2]

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -205,3 +206,23 @@ def test_who_is_removed_all_the_while_keeps_nobody_else_from_being_overwritten(
         assert files_with(index_of(settings), vector) == []
         assert not parts.rewriting.done, "those who were removed since wait"
         assert 0 < parts.rewriting.waiting_s < GATHER_S
+
+
+def test_snapshots_may_all_be_forgotten_while_it_is_seen_which_have_a_removed_person(gathering: Settings) -> None:
+    with serving(gathering) as client:
+        enrol(client, 1, 2)
+        write(client)
+        remove(client, 2)
+        parts = parts_of(client)
+        read_now = parts.database.read_now
+
+        def forgotten_meanwhile(query: Callable[..., object], *arguments: object) -> object:
+            found = read_now(query, *arguments)
+            parts.snapshots._kept = []
+            return found
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(parts.database, "read_now", forgotten_meanwhile)
+            assert client.portal is not None
+            client.portal.call(parts.snapshots.refresh, parts.database, parts.writer)
+        assert generations(client) == [], "there is nothing to make anew"

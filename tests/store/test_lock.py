@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import FolderRefused
+from service.errors import FolderInUse, FolderRefused
 from service.store.lock import FolderLock
 
 HOLDER = """
@@ -22,7 +22,7 @@ sys.stdin.read()
 
 def test_a_second_holder_is_refused_until_the_first_lets_go(tmp_path: Path) -> None:
     first = FolderLock(tmp_path / "data")
-    with pytest.raises(FolderRefused, match="REAPPEAR_DATA_DIR"):
+    with pytest.raises(FolderInUse, match="REAPPEAR_DATA_DIR"):
         FolderLock(tmp_path / "data")
     FolderLock(tmp_path / "other").release()
     first.release()
