@@ -173,7 +173,7 @@ def request_of(picture: bytes, path: str = "/query?k=5", content_type: str = "im
 
 
 def percentiles_ms(latencies: list[float]) -> dict[str, float]:
-    """p50, p99 and the longest, in milliseconds."""
+    """p50, p90, p99 and the longest, in milliseconds."""
     p50, p90, p99, longest = np.percentile(latencies or [0.0], (50, 90, 99, 100)) * 1000
     return {"p50_ms": round(p50, 2), "p90_ms": round(p90, 2), "p99_ms": round(p99, 2), "max_ms": round(longest, 2)}
 

@@ -17,9 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.access import ANSWER_HEADERS
 from service.api.errors import internal_problem, problem
 from service.api.refusals import Refusals
-from service.embedding.batcher import Lane
 from service.errors import BadInput, BodyTooLarge, CallerLeft, NotAllowed, Overloaded, ReappearError, SlowBody
-from service.flows.admission import Admission
+from service.flows.admission import Admission, Lane
 from service.telemetry import Telemetry, request_id
 
 log = logging.getLogger(__name__)

@@ -108,7 +108,7 @@ class Rejected(BaseModel):
 
 
 class Enrolment(BaseModel):
-    """What became of each picture. Where none was accepted, `identity` is null, and `error` and `detail` say why."""
+    """What became of each picture. Where none was accepted, `identity` is null."""
 
     model_config = _example(
         {

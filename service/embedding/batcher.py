@@ -11,20 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Generic, TypeVar
 
 from service.errors import Overloaded, Stopping
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class Lane(IntEnum):
-    """Who goes first. Bulk still gets one place in each batch, so that steady queries cannot starve it."""
-
-    QUERY = 0
-    BULK = 1
 
 
 @dataclass(slots=True)
@@ -61,7 +54,7 @@ class Batcher(Generic[Item, Result]):
         threads: int = 1,
         portion: int | None = None,
     ) -> None:
-        """`max_waiting` bounds each lane apart; `observe` is told the size of every batch. Several `threads` share what
+        """`max_waiting` bounds the new items; `observe` is told the size of every batch. Several `threads` share what
         waits among those that are idle; `run` must stand being called by all of them at once. New items are
         taken in portions; those for which `run` answers LATER are run again once they are a portion, no new ones
         wait, or a portion for each thread went before them."""
@@ -73,10 +66,9 @@ class Batcher(Generic[Item, Result]):
         self._portion = portion or max_batch
         self._later: deque[_Entry[Item, Result]] = deque()
         self._passed = 0  # new items taken since one was first kept for later
-        self._lanes: dict[Lane, deque[_Entry[Item, Result]]] = {lane: deque() for lane in Lane}
+        self._new: deque[_Entry[Item, Result]] = deque()
         self._changed = threading.Condition()
         self._stopping = False
-        self._bulk_next = False
         self._idle = 0
         self.threads = [threading.Thread(target=self._work, name=name, daemon=True) for _ in range(threads)]
         for thread in self.threads:
@@ -85,18 +77,14 @@ class Batcher(Generic[Item, Result]):
     @property
     def waiting(self) -> int:
         """How many items wait for a place in a batch, their first or another."""
-        return self._new + len(self._later)
-
-    @property
-    def _new(self) -> int:
-        return sum(len(lane) for lane in self._lanes.values())
+        return len(self._new) + len(self._later)
 
     @property
     def idle(self) -> int:
         """How many threads wait for something to do."""
         return self._idle
 
-    async def submit(self, items: Sequence[Item], lane: Lane = Lane.QUERY) -> list[Result]:
+    async def submit(self, items: Sequence[Item]) -> list[Result]:
         """Wait for the results of all items, in their order. All are taken or none.
 
         Raises Overloaded at once when they do not fit, Stopping after `close`, or the first item's error.
@@ -106,10 +94,9 @@ class Batcher(Generic[Item, Result]):
         with self._changed:
             if self._stopping:
                 raise Stopping("the service is shutting down; send the request again in a few seconds")
-            queue = self._lanes[lane]
-            if queue and len(queue) + len(entries) > self._max_waiting:
+            if self._new and len(self._new) + len(entries) > self._max_waiting:
                 raise Overloaded(f"the {self.name} queue is full; send the request again after the time in Retry-After")
-            queue.extend(entries)
+            self._new.extend(entries)
         # in the next turn of the loop: whoever comes in this one is in the batch as well
         loop.call_soon(self._wake)
         if len(entries) == 1:
@@ -122,7 +109,7 @@ class Batcher(Generic[Item, Result]):
 
     def _wake(self) -> None:
         with self._changed:
-            self._changed.notify(self._new)
+            self._changed.notify(len(self._new))
 
     def close(self) -> None:
         """Refuse new items, finish what was accepted, end the threads. May be called twice."""
@@ -174,15 +161,9 @@ class Batcher(Generic[Item, Result]):
 
     def _take_new(self) -> list[_Entry[Item, Result]]:
         """Up to a portion of entries whose callers are still there, and no more than leave the idle threads as many
-        each: queries first, one place kept for bulk.
-
-        Batches of one have no place to keep, so the lanes take turns.
-        """
-        most = min(self._portion, max(1, self._new // (1 + self._idle)))
-        self._bulk_next = not self._bulk_next
-        bulk = self._take_from(self._lanes[Lane.BULK], 1 if most > 1 or self._bulk_next else 0)
-        batch = self._take_from(self._lanes[Lane.QUERY], most - len(bulk)) + bulk
-        batch += self._take_from(self._lanes[Lane.BULK], most - len(batch))
+        each."""
+        most = min(self._portion, max(1, len(self._new) // (1 + self._idle)))
+        batch = self._take_from(self._new, most)
         if batch and self._later:
             self._passed += len(batch)
             self._changed.notify()  # an idle thread need not leave those for this one

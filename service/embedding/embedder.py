@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from service.domain import ImageArray, VectorArray
-from service.embedding.batcher import Batcher, Lane
+from service.embedding.batcher import Batcher
 
 
 class Network(Protocol):
@@ -33,9 +33,9 @@ class Embedder:
             "embed", self._run, max_batch=max_batch, max_waiting=max_waiting, observe=observe, threads=at_once
         )
 
-    async def embed(self, images: Sequence[ImageArray], lane: Lane = Lane.QUERY) -> VectorArray:
+    async def embed(self, images: Sequence[ImageArray]) -> VectorArray:
         """Embed prepared (height, width, 3) images into (n, dim). Raises Overloaded or Stopping."""
-        return np.stack(await self.batcher.submit(images, lane))
+        return np.stack(await self.batcher.submit(images))
 
     def embed_now(self, images: Sequence[ImageArray], threads: int) -> list[VectorArray | Exception]:
         """The (dim,) vectors of images, while the caller waits; an image that cannot be embedded gives its error."""

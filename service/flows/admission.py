@@ -2,12 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 
-from service.embedding.batcher import Lane
 from service.errors import Overloaded
 
 BULK_PLACES = 4  # for each of a query; several clients may send as many pictures as a request can have
 FULL = "as many pictures as the service can hold are on their way; send the request again later"
+
+
+class Lane(Enum):
+    """Who waits for the answer: neither takes a place from the other."""
+
+    QUERY = "query"
+    BULK = "bulk"
 
 
 class Admission:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain import Quality, Thresholds, VectorArray
-from service.embedding.batcher import Lane
 from service.errors import BadInput
+from service.flows.admission import Lane
 from service.flows.parts import Parts
 from service.flows.pictures import Upload
 from service.flows.query import Probe, embedded, identity_vectors, see

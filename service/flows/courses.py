@@ -16,7 +16,7 @@ import numpy as np
 from service.db.database import Database
 from service.db.sightings import Joined, join_crops
 from service.domain import CropIds, ImageArray, VectorArray, VectorIndex
-from service.embedding.batcher import LATER, Batcher, Lane, Later
+from service.embedding.batcher import LATER, Batcher, Later
 from service.embedding.embedder import Embedder
 from service.flows.pictures import Opened, PictureReader, Upload
 from service.telemetry import Stopwatch
@@ -100,14 +100,14 @@ class Courses:
             portion=portion,
         )  # fmt: skip
 
-    async def take(self, course: Course[Result], watch: Stopwatch | None = None, lane: Lane = Lane.QUERY) -> Result:
+    async def take(self, course: Course[Result], watch: Stopwatch | None = None) -> Result:
         """Wait for what comes of a course. `watch` is told how long each stage took, with all who shared it. Raises
         Overloaded, Stopping, and what the course raises."""
         walk = _Walk(course)
         try:
-            (result,) = await self.batcher.submit([walk], lane)
+            (result,) = await self.batcher.submit([walk])
             if walk.step is not None and self._longer is not None:
-                (result,) = await self._longer.batcher.submit([walk], lane)
+                (result,) = await self._longer.batcher.submit([walk])
         finally:
             if watch is not None:
                 spent = walk.spent.copy()  # where the caller has left, a thread may still add to it

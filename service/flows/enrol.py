@@ -17,8 +17,8 @@ from service.db.changes import ChangeLog
 from service.db.people import add_identity, change_identity, find_collection, look_up_identity, show_identity
 from service.db.sightings import NewCrop, add_crops
 from service.domain import Collection, CropIds, Identity, Quality, Sighting, VectorArray, VectorIndex
-from service.embedding.batcher import Lane
 from service.errors import BadInput, BadPicture, Conflict, OutcomeUnknown
+from service.flows.admission import Lane
 from service.flows.audit import entry
 from service.flows.courses import Course, Found, Search
 from service.flows.merge import Patch
@@ -96,7 +96,7 @@ async def enrol(parts: Parts, request: Enrolment, watch: Stopwatch) -> Enrolled:
                 body = {"identity": None, "accepted": [], "rejected": rejected}
                 return Enrolled(False, False, body, parts.galleries.generation)
             with watch.stage("embed"):
-                vectors = await parts.embedder.embed([one.prepared for _, one, _ in taken], Lane.BULK)
+                vectors = await parts.embedder.embed([one.prepared for _, one, _ in taken])
             similarities = await _similarities(parts, collection, request.identity, vectors)
             good = [
                 _Good(index, stored, one.quality, vector, similarity)
@@ -182,7 +182,7 @@ async def _similarities(
     gallery = parts.galleries.of(collection)
     crops = np.array(gallery.crops(known.id) if known else (), np.int64)
     if len(crops):
-        best = await parts.long_courses.take(_best_of_each(gallery.vectors, vectors, crops), lane=Lane.BULK)
+        best = await parts.long_courses.take(_best_of_each(gallery.vectors, vectors, crops))
         among = np.maximum(among, best)
     return [min(float(best), 1.0) if np.isfinite(best) else None for best in among]
 

@@ -69,7 +69,7 @@ async def renew_snapshots(parts: Parts) -> None:
 
 
 async def keep_audit(parts: Parts) -> None:
-    """Write reads to the audit log every second, until cancelled. What fails is tried again."""
+    """Write reads to the audit log every half second, until cancelled. What fails is tried again."""
     while True:
         await asyncio.sleep(FLUSH_EVERY_S)
         try:

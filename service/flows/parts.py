@@ -1,4 +1,4 @@
-"""The parts a flow works with, put together once by `app.py`."""
+"""The parts a flow works with, put together once by `start.py`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from service.domain import Box, ImageArray, Quality
-from service.embedding.batcher import Lane
 from service.errors import BadPicture, PictureTooLarge
+from service.flows.admission import Lane
 from service.images.decode import WHOLE, PictureLimits, Size, cut, decode_near, encode_lossless, jpeg_pixels, sniff
 from service.images.preprocess import needed, resize
 from service.images.quality import judge

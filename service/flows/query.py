@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from service.db.people import find_identity
 from service.db.sightings import Joined, allowed_crops, find_vector, vectors_of
 from service.domain import Collection, Condition, Quality, Thresholds, VectorArray
-from service.embedding.batcher import Lane
 from service.errors import BadInput
+from service.flows.admission import Lane
 from service.flows.candidates import Field, find_candidates
 from service.flows.courses import Course, Embed, Join, Open
 from service.flows.parts import Parts

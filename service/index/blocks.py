@@ -36,7 +36,7 @@ class Block:
     count: int = 0
     live: int = 0
     serial: int = field(default_factory=itertools.count().__next__)
-    changed: int = 0  # how often
+    changed: int = 0  # grows with every change
     closed: bool = False  # before it is full
     _order: tuple[int, NDArray[np.int32], CropIds] | None = field(default=None)
     _lists: "dict[int, tuple[ref[CropIds], int, View]]" = field(default_factory=dict)  # by the id of an allow-list

@@ -11,8 +11,7 @@ import pytest
 
 from service.api import refusals
 from service.api.refusals import EACH, HELD_S, MOST, Refusals
-from service.embedding.batcher import Lane
-from service.flows.admission import BULK_PLACES
+from service.flows.admission import BULK_PLACES, Lane
 from service.telemetry import Telemetry
 from tests.api.conftest import running
 from tests.api.holdings import holdings, parts_of, wait_for, writer_held

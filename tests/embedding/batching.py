@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from service.embedding.batcher import Batcher, Lane
+from service.embedding.batcher import Batcher
 
 PATIENCE_S = 10.0
 
@@ -67,11 +67,11 @@ async def busy(batcher: Batching, worker: Worker) -> asyncio.Task[list[int]]:
     return task
 
 
-async def queued(batcher: Batching, *requests: tuple[list[int], Lane]) -> list[asyncio.Task[list[int]]]:
+async def queued(batcher: Batching, *requests: list[int]) -> list[asyncio.Task[list[int]]]:
     """Submit requests in this order."""
     tasks = []
-    for items, lane in requests:
+    for items in requests:
         expected = batcher.waiting + len(items)
-        tasks.append(asyncio.create_task(batcher.submit(items, lane)))
+        tasks.append(asyncio.create_task(batcher.submit(items)))
         await until(lambda expected=expected: batcher.waiting == expected)
     return tasks

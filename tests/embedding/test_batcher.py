@@ -1,16 +1,14 @@
 """Who gets into which batch, who is refused, and that everybody is answered."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from service.embedding.batcher import Lane
 from service.errors import Overloaded, Stopping
-from tests.embedding.batching import PATIENCE_S, Worker, batching, busy, play, queued, until
+from tests.embedding.batching import Worker, batching, busy, play, queued, until
 
 
 def test_each_caller_gets_the_results_of_its_own_items_in_their_order() -> None:
@@ -45,7 +43,7 @@ def test_what_gathers_while_the_worker_is_busy_is_the_next_batch() -> None:
 
         async def scene() -> None:
             first = await busy(batcher, worker)
-            rest = await queued(batcher, *(([item], Lane.QUERY) for item in range(1, 12)))
+            rest = await queued(batcher, *([item] for item in range(1, 12)))
             worker.release()
             await asyncio.gather(first, *rest)
 
@@ -60,12 +58,12 @@ def test_a_full_queue_refuses_at_once_and_takes_all_of_a_request_or_none() -> No
 
         async def scene() -> None:
             first = await busy(batcher, worker)
-            rest = await queued(batcher, ([1, 2, 3], Lane.QUERY))
+            rest = await queued(batcher, [1, 2, 3])
             for items in ([4, 5], [4, 5, 6, 7, 8]):
                 with pytest.raises(Overloaded, match="Retry-After"):
                     await batcher.submit(items)  # the worker is held: this returns only because nobody waits for it
                 assert batcher.waiting == 3
-            rest += await queued(batcher, ([4], Lane.QUERY))
+            rest += await queued(batcher, [4])
             with pytest.raises(Overloaded):
                 await batcher.submit([5])
             worker.release()
@@ -75,67 +73,11 @@ def test_a_full_queue_refuses_at_once_and_takes_all_of_a_request_or_none() -> No
     assert worker.batches == [[0], [1, 2, 3, 4]]
 
 
-def test_each_lane_has_its_own_bound_so_bulk_cannot_shut_out_queries() -> None:
-    worker = Worker()
-    with batching(worker.run, max_waiting=2) as batcher:
-
-        async def scene() -> None:
-            first = await busy(batcher, worker)
-            rest = await queued(batcher, ([1, 2], Lane.BULK))
-            with pytest.raises(Overloaded):
-                await batcher.submit([3], Lane.BULK)
-            rest += await queued(batcher, ([4, 5], Lane.QUERY))
-            worker.release()
-            await asyncio.gather(first, *rest)
-
-        play(scene())
-
-
 def test_a_request_larger_than_the_bound_is_taken_when_nobody_waits() -> None:
     worker = Worker()
     with batching(worker.run, max_batch=3, max_waiting=2) as batcher:
         assert play(batcher.submit([1, 2, 3, 4, 5])) == [2, 4, 6, 8, 10]
     assert worker.batches == [[1, 2, 3], [4, 5]]
-
-
-def test_queries_go_before_bulk_which_still_gets_one_place_in_each_batch() -> None:
-    worker = Worker()
-    with batching(worker.run, max_batch=4) as batcher:
-
-        async def scene() -> None:
-            first = await busy(batcher, worker)
-            rest = await queued(batcher, ([100, 101, 102], Lane.BULK), ([1, 2, 3, 4, 5, 6, 7], Lane.QUERY))
-            worker.release()
-            await asyncio.gather(first, *rest)
-
-        play(scene())
-    assert worker.batches == [[0], [1, 2, 3, 100], [4, 5, 6, 101], [7, 102]]
-
-
-@pytest.mark.parametrize("max_batch", [1, 2, 5])
-def test_queries_that_never_cease_do_not_starve_bulk(max_batch: int) -> None:
-    batches, step = list[list[int]](), threading.Semaphore(0)
-
-    def run(items: list[int]) -> Sequence[int | Exception]:
-        batches.append(items)
-        assert step.acquire(timeout=PATIENCE_S)
-        return items
-
-    with batching(run, max_batch=max_batch) as batcher:
-
-        async def scene() -> None:
-            tasks = [asyncio.create_task(batcher.submit([0]))]
-            await until(lambda: len(batches) == 1)
-            tasks += await queued(batcher, ([100], Lane.BULK))
-            for number in range(1, 10):  # more queries than a batch holds wait before each batch is taken
-                tasks += await queued(batcher, *(([number], Lane.QUERY) for _ in range(max_batch)))
-                step.release()
-                await until(lambda expected=number + 1: len(batches) == expected)
-            step.release(1000)
-            await asyncio.gather(*tasks)
-
-        play(scene())
-    assert 100 in [item for batch in batches[:4] for item in batch], "it was not among the first batches"
 
 
 def test_items_of_callers_who_left_never_reach_the_worker() -> None:
@@ -144,7 +86,7 @@ def test_items_of_callers_who_left_never_reach_the_worker() -> None:
 
         async def scene() -> None:
             first = await busy(batcher, worker)
-            left, stayed = await queued(batcher, ([1, 2], Lane.QUERY), ([3], Lane.QUERY))
+            left, stayed = await queued(batcher, [1, 2], [3])
             left.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await left
@@ -198,7 +140,7 @@ def test_a_failing_batch_is_everybodys_error_and_the_next_one_works() -> None:
 
         async def scene() -> None:
             first = await busy(batcher, worker)
-            rest = await queued(batcher, ([1], Lane.QUERY), ([2, 3], Lane.BULK))
+            rest = await queued(batcher, [1], [2, 3])
             failing[0] = True
             worker.release()
             answers = await asyncio.gather(first, *rest, return_exceptions=True)
@@ -220,7 +162,7 @@ def test_an_error_of_one_item_is_its_callers_alone() -> None:
 
         async def scene() -> None:
             first = await busy(batcher, worker)
-            good, bad, also_good = await queued(batcher, *((items, Lane.QUERY) for items in ([1], [2, 13, 3], [4])))
+            good, bad, also_good = await queued(batcher, [1], [2, 13, 3], [4])
             worker.release()
             assert await asyncio.gather(first, good, also_good) == [[0], [2], [8]]
             with pytest.raises(ValueError, match="unlucky"):
@@ -245,7 +187,7 @@ def test_closing_finishes_what_was_accepted_and_refuses_what_comes_after() -> No
 
         async def scene() -> None:
             first = await busy(batcher, worker)
-            rest = await queued(batcher, ([1, 2, 3], Lane.QUERY), ([4], Lane.BULK))
+            rest = await queued(batcher, [1, 2, 3], [4])
             closing = asyncio.create_task(asyncio.to_thread(batcher.close))
 
             async def refused() -> bool:
@@ -285,7 +227,7 @@ def test_shutting_down_under_load_answers_everyone() -> None:
                 answers: list[Any] = []
                 while not (answers and isinstance(answers[-1], Stopping)):
                     try:
-                        answers.append(await batcher.submit([number, number], Lane(number % 2)))
+                        answers.append(await batcher.submit([number, number]))
                     except (Overloaded, Stopping) as error:
                         answers.append(error)
                         await asyncio.sleep(0.001)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from service.embedding.batcher import LATER, Lane, Later
+from service.embedding.batcher import LATER, Later
 from tests.embedding.batching import PATIENCE_S, Batching, play, queued, until
 
 
@@ -79,7 +79,7 @@ def test_items_for_later_gather_while_new_ones_wait_and_are_run_again_together()
     async def scene() -> list[list[int]]:
         asked = [asyncio.create_task(batcher.submit([0]))]
         await until(lambda: worker.first == [[0]])
-        asked += await queued(batcher, ([1, 2, 3, 4, 5, 6], Lane.QUERY))
+        asked += await queued(batcher, [1, 2, 3, 4, 5, 6])
         worker.gates[0].set()
         return await asyncio.gather(*asked)
 
@@ -103,7 +103,7 @@ def test_one_thread_runs_again_what_others_have_run_first() -> None:
     async def scene() -> list[list[int]]:
         asked = [asyncio.create_task(batcher.submit([item])) for item in (0, 1)]
         await until(lambda: len(worker.first) == 2)
-        asked += await queued(batcher, ([2], Lane.QUERY))
+        asked += await queued(batcher, [2])
         worker.gates[0].set()
         await until(lambda: len(worker.first) == 3)
         worker.gates[1].set()
@@ -123,7 +123,7 @@ def test_an_error_of_the_second_run_is_that_of_its_batch_and_who_has_left_is_not
         held = asyncio.create_task(batcher.submit([0]))
         await until(lambda: worker.first == [[0]])
         held.cancel()
-        rest = await queued(batcher, ([13], Lane.QUERY), ([1], Lane.QUERY))
+        rest = await queued(batcher, [13], [1])
         worker.gates[0].set()
         return await asyncio.gather(*rest, return_exceptions=True)
 
@@ -141,7 +141,7 @@ def test_new_items_are_taken_where_all_who_were_kept_for_later_have_left(portion
     async def scene() -> list[int]:
         held = asyncio.create_task(batcher.submit(list(range(portion))))
         await until(lambda: len(worker.first) == 1)
-        (last,) = await queued(batcher, ([20], Lane.QUERY))
+        (last,) = await queued(batcher, [20])
         held.cancel()
         await asyncio.gather(held, return_exceptions=True)
         closing = asyncio.create_task(asyncio.to_thread(batcher.close)) if closes else None
