@@ -19,9 +19,11 @@ from reappear.remote import here
 from service.config import Settings, read_settings
 from service.db.failures import DAMAGED, refusal
 from service.db.schema import check_revision, find_damage, server_clock
+from service.embedding.manifest import read_manifest
 from service.embedding.onnx_model import OnnxModel
 from service.errors import DatabaseDown, FolderInUse, ReappearError
 from service.index.faiss_setup import FAISS_BUILD
+from service.index.kinds import kind_of
 from service.store.lock import LOCK_FILE, FolderLock
 from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder, SnapshotRefused
 
@@ -78,6 +80,8 @@ def _model(settings: Settings) -> Finding:
 
 
 def _faiss(settings: Settings) -> Finding:
+    """Whether there is an index of the kind that is asked for, which a start would refuse."""
+    kind_of(settings.index, read_manifest(settings.model_dir).output.dim)
     return Finding("faiss", True, FAISS_BUILD)
 
 

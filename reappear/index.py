@@ -1,6 +1,7 @@
 """Which kind of index suits a gallery."""
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -49,7 +50,7 @@ def advise_kind(
 
     [bold]Example:[/] reappear index advise --plot advice.png
     """
-    draw = None if plot is None else _drawing()
+    draw = None if plot is None else _drawing(plot)
     settings = read_settings()
     vectors = _from_file(file) if file else _from_database(collection)
     if len(vectors) < 2:
@@ -65,12 +66,12 @@ def advise_kind(
             vectors, queries, tried, budget_ms=budget_ms, threads=settings.cores,
             note=lambda kind: bars.update(task, description=kind, completed=next(done)),
         )  # fmt: skip
-    if draw is not None and plot is not None:
-        _plot(draw, advice, plot)
     if as_json:
         print(json.dumps(asdict(advice), indent=2))
     else:
         _show(advice)
+    if draw is not None and plot is not None:
+        _plot(draw, advice, plot)
 
 
 def _show(advice: Advice) -> None:
@@ -86,12 +87,12 @@ def _show(advice: Advice) -> None:
             one.kind, f"{one.recall:.4f}", f"{one.single_ms:.2f}", f"{one.batch_ms:.1f}", f"{one.bytes / 1e6:.0f}",
             f"{one.build_s:.1f}",
         )  # fmt: skip
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True, markup=False)
     console.print(table)
     for one in advice.measured:
         if one.refused:
-            console.print(f"{one.kind}: {one.refused}", markup=False, highlight=False)
-    console.print(f"REAPPEAR_INDEX={advice.kind}: {advice.reason}", markup=False, highlight=False)
+            console.print(f"{one.kind}: {one.refused}", highlight=False)
+    console.print(f"REAPPEAR_INDEX={advice.kind}: {advice.reason}", highlight=False)
 
 
 def _from_file(file: Path) -> VectorArray:
@@ -118,14 +119,17 @@ def _split(vectors: VectorArray) -> tuple[VectorArray, VectorArray]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or (lengths == 0).any():
         raise FileRefused("some vectors are zero or not finite")
-    vectors = vectors / lengths
+    vectors /= lengths
     chosen = np.zeros(len(vectors), np.bool_)
     chosen[np.random.default_rng(SEED).permutation(len(vectors))[: min(QUERIES, len(vectors) // 2)]] = True
     return vectors[~chosen], vectors[chosen]
 
 
-def _drawing() -> Any:
-    """Matplotlib's figures. It comes with the extra `train`."""
+def _drawing(plot: Path) -> Any:
+    """Matplotlib's figures, which come with the extra `train`, once it is seen that the file can be written: measuring
+    takes long."""
+    if plot.suffix.lower() != ".png" or plot.is_dir() or not os.access(plot.absolute().parent, os.W_OK | os.X_OK):
+        raise FileRefused(f"{plot} cannot be written as a plot: name a .png file in a folder that this user may write")
     try:
         from matplotlib import figure
     except ImportError as error:
@@ -142,4 +146,4 @@ def _plot(figure: Any, advice: Advice, file: Path) -> None:
             axes.annotate(one.kind, (one.recall, one.single_ms), xytext=(4, 4), textcoords="offset points", fontsize=8)
     axes.set(xlabel="recall@10", ylabel="one query, ms", yscale="log")
     axes.set_title(f"{advice.vectors} vectors of {advice.dim} dimensions; recommended: {advice.kind}", fontsize=9)
-    drawn.savefig(file, dpi=150)
+    drawn.savefig(file, dpi=150, format="png")

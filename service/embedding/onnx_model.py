@@ -5,6 +5,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # its wheels report to thei
 import onnxruntime
 
 from service.domain import ImageArray, VectorArray
-from service.embedding.buckets import SIZES, run_in_bucket
+from service.embedding.buckets import SIZES, Buckets, share_of
 from service.embedding.lone import Lone, spare_core
 from service.embedding.manifest import Manifest, read_manifest, sha256_of
 from service.errors import ModelRefused
@@ -37,27 +38,22 @@ class OnnxModel:
         found = sha256_of(path)
         if found != self.manifest.sha256:
             raise ModelRefused(f"{path} has sha256 {found}, its manifest says {self.manifest.sha256}; export it again")
-        self._session = _open_session(path, PROVIDERS[provider], options_of(provider, gpu_memory_mb))
-        self._in_buckets = provider == "cuda"
-        self._threads = 1 if self._in_buckets else threads
+        self.provider = PROVIDERS[provider]  # really in use, which each session is held to
+        self._threads = 1 if provider == "cuda" else threads
         self._side_by_side = ThreadPoolExecutor(self._threads, thread_name_prefix="network")
+        self._buckets = self._open_buckets(path, gpu_memory_mb) if provider == "cuda" else None
+        self._session: Any = None if self._buckets else _open_session(path, self.provider, {})
         self._check_golden(folder)
         self._lone = self._open_lone(path) if self._threads > 1 else None
-        for size in SIZES if self._in_buckets else ():
-            self.run(self._blank(size))
-
-    @property
-    def provider(self) -> str:
-        """The execution provider really in use."""
-        return str(self._session.get_providers()[0])
+        self._warm_up()
 
     def run(self, images: ImageArray, threads: int | None = None) -> VectorArray:
         """Embed uint8 (n, height, width, 3) images into unit-length float32 (n, dim) vectors. On a CPU batches are cut
         into shares, each run by one thread of all or of so many
         (docs/decisions/0023-what-an-enrolment-of-many-costs.md), and a lone picture is shared by two that are said to
         be free."""
-        if self._in_buckets:
-            return run_in_bucket(self._run, images)
+        if self._buckets is not None:
+            return self._buckets.run(images)
         if len(images) == 1 and (threads or 1) > 1 and self._lone is not None:
             vectors = self._lone.run(images)
             if vectors is not None:
@@ -70,6 +66,23 @@ class OnnxModel:
     def _run(self, images: ImageArray, session: onnxruntime.InferenceSession | None = None) -> VectorArray:
         (vectors,) = (session or self._session).run([self.manifest.output.name], {self.manifest.input.name: images})
         return np.asarray(vectors, dtype=np.float32)
+
+    def _open_buckets(self, path: Path, gpu_memory_mb: int) -> Buckets:
+        def open_session(size: int) -> onnxruntime.InferenceSession:
+            return _open_session(path, self.provider, cuda_options(share_of(gpu_memory_mb, size)))
+
+        return Buckets(open_session, self.manifest, "cuda")
+
+    def _warm_up(self) -> None:
+        """Run every size of batch once that has a plan to make. Raises ModelRefused where the GPU does not."""
+        for size in SIZES if self._buckets is not None else ():
+            try:
+                self.run(self._blank(size))
+            except Exception as error:  # ONNX Runtime raises its own unexported classes
+                raise ModelRefused(
+                    f"a batch of {size} does not run on the GPU: {error}; free memory there, or let "
+                    "REAPPEAR_GPU_MEMORY_MB be larger"
+                ) from error
 
     def _open_lone(self, path: Path) -> Lone | None:
         core = spare_core()
@@ -121,11 +134,10 @@ def even_shares(images: ImageArray, threads: int) -> list[ImageArray]:
     return np.array_split(images, min(each * threads, len(images)))
 
 
-def options_of(provider: str, gpu_memory_mb: int) -> dict[str, str]:
-    """What a provider is told. A GPU is shared with the index: memory grows by what is asked for, not by doubling."""
-    if provider != "cuda":
-        return {}
-    bound = {"gpu_mem_limit": str(gpu_memory_mb << 20)} if gpu_memory_mb else {}
+def cuda_options(memory_mb: int) -> dict[str, str]:
+    """What CUDA is told; 0 is no bound. A GPU is shared with the index: memory grows by what is asked for, not by
+    doubling."""
+    bound = {"gpu_mem_limit": str(memory_mb << 20)} if memory_mb else {}
     return {"arena_extend_strategy": "kSameAsRequested", **bound}
 
 
@@ -138,6 +150,8 @@ def _open_session(
             f"{provider} is not in this ONNX Runtime (it has {', '.join(onnxruntime.get_available_providers())}); "
             "install the `gpu` extra, or set REAPPEAR_PROVIDER=cpu"
         )
+    if provider == PROVIDERS["cuda"]:
+        onnxruntime.preload_dlls()  # of NVIDIA's wheels, where no search path of this machine leads to them
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1 if core is None else 2
     if core is not None:
@@ -154,4 +168,5 @@ def _open_session(
             f"{provider} was asked for, but ONNX Runtime runs on {session.get_providers()[0]}; "
             "check the driver and that the CUDA major of onnxruntime-gpu is installed, or set REAPPEAR_PROVIDER=cpu"
         )
+    session.disable_fallback()  # else a run that fails on the GPU goes on, and all after it, on the CPU
     return session

@@ -74,7 +74,7 @@ def advise(
             continue
         one, found = _measure(kind, vectors, queries, threads, block_rows)
         exact = found if exact is None else exact
-        measured.append(_with_recall(one, found, exact))
+        measured.append(one if one.refused else _with_recall(one, found, exact))
     kind_name, reason = recommend(measured, budget_ms)
     return Advice(len(vectors), vectors.shape[1], tuple(measured), kind_name, reason)
 
@@ -99,6 +99,10 @@ def _measure(
     began = time.perf_counter()
     index.add(np.arange(len(vectors)), vectors)
     build_s = time.perf_counter() - began
+    if kind.build is not None and not index.accelerated:
+        needed = block_rows * max(1, -(-kind.least // block_rows))
+        few = f"it is built from {needed:,} vectors on, and fewer are compared one by one, as by exact"
+        return Measured(kind.name, refused=index.failure or few), np.empty((0, K), np.int64)
     _, found = index.search(queries, K)
     singles = [queries[number : number + 1] for number in range(min(ROUNDS, len(queries)))]
     batch = np.resize(queries, (BATCH, queries.shape[1]))

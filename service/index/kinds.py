@@ -12,7 +12,8 @@ from service.index.accelerators import Accelerator, Source, build_by_factory, em
 from service.index.cards import Card
 from service.index.sketch import ROUNDING
 
-HALF_ROUNDING = 1e-3  # bound where both vectors were rounded to float16: 2 ** -10
+HALF_ROUNDING = 2e-3  # twice 2 ** -10, the bound of both vectors' rounding to float16: a row that was not fetched may
+# score too little, and the worst one that was, too much
 
 
 @dataclass(frozen=True, slots=True)

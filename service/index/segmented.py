@@ -62,6 +62,7 @@ class SegmentedIndex:
         self._mending = threading.Lock()  # one mends at a time
         self._asked = False
         self._closed = False
+        self.failure = ""  # why there are no accelerators any more
 
     def __len__(self) -> int:
         """How many vectors there are."""
@@ -72,6 +73,11 @@ class SegmentedIndex:
         """Memory that vectors, ids and accelerators take, but for what is on a card."""
         state = self._state
         return sum(block.bytes for block in state.blocks) + sum(segment.bytes for segment in state.segments)
+
+    @property
+    def accelerated(self) -> int:
+        """How many vectors accelerators were built from."""
+        return sum(len(segment.places) for segment in self._state.segments)
 
     def add(self, ids: CropIds, vectors: VectorArray) -> None:
         """Add (n, dim) vectors under n ids that are not in the index."""
@@ -187,7 +193,7 @@ class SegmentedIndex:
                     return
                 except NotBuilt as error:
                     log.error("the next vectors are compared one by one, until a restart: %s", _reason(error))
-                    self._kind = replace(self._kind, build=None)
+                    self._kind, self.failure = replace(self._kind, build=None), _reason(error)
                 except Exception as error:
                     log.error("the index is packed after the next write: %s", _reason(error))
                     return

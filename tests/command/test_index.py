@@ -88,3 +88,9 @@ def test_vectors_that_cannot_be_used_are_refused_in_one_line(content: np.ndarray
     assert done.returncode == 3
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("plot", ["plot.xyz", "plot", "nowhere/plot.png", "."])
+def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_measured(plot: str, tmp_path: Path) -> None:
+    with pytest.raises(FileRefused, match=r"cannot be written as a plot: name a \.png file"):
+        advise_kind(Path("nowhere.npy"), plot=tmp_path / plot)

@@ -21,6 +21,8 @@ class StandIn:
         self.owner: int | None = None
         self.searches = 0
         self.freed_by: set[int] = set()
+        self.added: list[int] = []
+        self.fails = False  # each search
 
     def get_compile_options(self) -> str:
         return "OPTIMIZE GPU NVIDIA_CUVS " if self.cuvs else "OPTIMIZE GPU "
@@ -34,8 +36,8 @@ class StandIn:
     def GpuIndexFlatConfig(self) -> "_Config":  # noqa: N802
         return _Config()
 
-    def GpuIndexFlatIP(self, resources: "_Resources", host: Any, config: "_Config") -> "_Flat":  # noqa: N802
-        return _Flat(self, resources, host, config)
+    def GpuIndexFlatIP(self, resources: "_Resources", dim: int, config: "_Config") -> "_Flat":  # noqa: N802
+        return _Flat(self, resources, dim, config)
 
     def enter(self) -> None:
         """Every use must come from the thread that came first."""
@@ -61,33 +63,37 @@ class _Config:
 
 
 class _Flat:
-    def __init__(self, card: StandIn, resources: _Resources, host: Any, config: _Config) -> None:
+    def __init__(self, card: StandIn, resources: _Resources, dim: int, config: _Config) -> None:
         card.enter()
-        assert type(host) is faiss.IndexFlatIP, "copied from a flat index of inner products"
         assert config.useFloat16, "float32 takes twice the memory"
         assert config.use_cuvs == card.cuvs
         assert resources.temporary_bytes < 1 << 30, "1.5 GB of the card are for nothing"
         self.card = card
-        self.size = host.ntotal * host.d * 2
-        if card.used_bytes + self.size > card.room_bytes:
-            self.size = 0
-            raise RuntimeError("Error in void* allocMemory: Error: 'err == cudaSuccess' failed: out of memory")
-        card.used_bytes += self.size
-        rows = faiss.rev_swig_ptr(host.get_xb(), host.ntotal * host.d).reshape(host.ntotal, host.d)
-        assert np.isfinite(rows).all(), "what was removed must not be copied"
-        self.rows = rows.astype(np.float16)
+        self.rows = np.empty((0, dim), np.float16)
+        self.size = 0
         self.limit = 16_384 if card.cuvs else CLASSIC_LIMIT
+
+    def add(self, rows: Any) -> None:
+        """Old rows and new ones lie on the card side by side until the old are freed."""
+        self.card.enter()
+        assert rows.dtype == np.float32
+        assert np.isfinite(rows).all(), "what was removed must not be copied"
+        size = self.size + rows.size * 2
+        if self.card.used_bytes + size > self.card.room_bytes:
+            raise RuntimeError("Error in void* allocMemory: Error: 'err == cudaSuccess' failed: out of memory")
+        self.card.used_bytes += rows.size * 2
+        self.card.added.append(len(rows))
+        self.rows, self.size = np.concatenate([self.rows, rows.astype(np.float16)]), size
 
     def search(self, queries: Any, k: int, **more: Any) -> tuple[Any, Any]:
         self.card.enter()
         assert not more, "a selector is ignored by classic GPU indexes"
         assert 0 < k <= self.limit, f"a card selects at most {self.limit}, not {k}"
+        if self.card.fails:
+            raise RuntimeError("Error in search: no temporary memory")
         self.card.searches += 1
         halves = queries.astype(np.float16).astype(np.float32)
         return faiss.knn(halves, self.rows.astype(np.float32), k, faiss.METRIC_INNER_PRODUCT)
-
-    def add(self, rows: Any) -> None:
-        raise AssertionError("a GPU flat index copies itself with each addition")
 
     def __del__(self) -> None:
         self.card.freed_by.add(threading.get_ident())

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 
 from service.domain import VectorArray
+from service.errors import IndexRefused
+from service.index import cards
 from service.index.accelerators import Source
-from service.index.kinds import kind_of
+from service.index.kinds import EXACT, kind_of
 from service.index.segmented import SegmentedIndex
 from service.index.segments import Packing
 from tests.index.brute_force import unit_vectors
-from tests.index.contract import DIM
+from tests.index.contract import DIM, LARGE_DIM
 from tests.index.stand_in import StandIn
 
 
@@ -133,11 +135,68 @@ def test_a_card_is_used_by_one_thread_and_given_back_what_is_no_longer_needed() 
 
 
 def test_a_card_without_room_leaves_an_exact_index_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    index = SegmentedIndex(DIM, kind_of("gpu", DIM, StandIn(room_bytes=100)), block_rows=64)
+    card = StandIn()
+    index = SegmentedIndex(DIM, kind_of("gpu", DIM, card), block_rows=64)
+    card.room_bytes = 100
     vectors = unit_vectors(200, DIM, seed=6)
     index.add(np.arange(200), vectors)
     assert index.search(vectors[7:8], 1)[1].tolist() == [[7]]
     assert "the card has no room for 192 × 8 float16" in caplog.text
+    assert card.used_bytes == 0
+
+
+def test_a_card_that_cannot_be_used_is_refused_at_once() -> None:
+    with pytest.raises(IndexRefused, match=r"the card cannot be used: .*out of memory"):
+        kind_of("gpu", DIM, StandIn(room_bytes=1000))
+
+
+def test_where_a_search_on_the_card_fails_the_rows_are_compared_and_it_is_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    card = StandIn()
+    index = SegmentedIndex(DIM, kind_of("gpu", DIM, card), block_rows=64)
+    vectors = unit_vectors(128, DIM, seed=6)
+    index.add(np.arange(128), vectors)
+    assert index._state.segments
+    card.fails = True
+    for row in (7, 70):
+        assert index.search(vectors[row : row + 1], 1)[1].tolist() == [[row]]
+    assert (
+        caplog.text.count(
+            "a search on the card failed, and is answered from memory: Error in search: no temporary memory"
+        )
+        == 1
+    )
+    card.fails = False
+    searches = card.searches
+    assert index.search(vectors[7:8], 1)[1].tolist() == [[7]]
+    assert card.searches > searches
+
+
+def test_searches_come_between_the_parts_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cards, "ADDED_AT_ONCE", 32)
+    card = StandIn()
+    index = SegmentedIndex(DIM, kind_of("gpu", DIM, card), block_rows=100)
+    card.added.clear()
+    index.add(np.arange(100), unit_vectors(100, DIM, seed=7))
+    assert card.added == [32, 32, 32, 4]
+
+
+def test_vectors_that_halves_cannot_tell_apart_are_found_by_a_card_all_the_same() -> None:
+    """Rounded to float16 their order is another, further than k away from where they belong."""
+    chance = np.random.default_rng(15)
+    base = unit_vectors(1, LARGE_DIM, seed=15)
+    vectors = (base + 2e-5 * chance.standard_normal((3000, LARGE_DIM))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    index, exact = (
+        SegmentedIndex(LARGE_DIM, kind, block_rows=1000) for kind in (kind_of("gpu", LARGE_DIM, StandIn()), EXACT)
+    )
+    for one in (index, exact):
+        one.add(np.arange(3000), vectors)
+    assert index._state.segments
+    queries = base + 0.3 * unit_vectors(20, LARGE_DIM, seed=16)
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    assert index.search(queries, 5)[1].tolist() == exact.search(queries, 5)[1].tolist()
 
 
 def test_an_approximate_index_is_exact_for_every_filter_also_for_one_that_leaves_all() -> None:
@@ -154,8 +213,9 @@ def test_an_approximate_index_is_exact_for_every_filter_also_for_one_that_leaves
 @pytest.mark.parametrize("refused", [True, False], ids=["after a refusal", "with room for one"])
 def test_a_purge_needs_no_room_for_two_and_no_accelerator(refused: bool) -> None:
     """64 rows take 1,024 bytes of the card."""
-    card = StandIn(room_bytes=1500)
+    card = StandIn()
     index = SegmentedIndex(DIM, kind_of("gpu", DIM, card), block_rows=64)
+    card.room_bytes = 1500
     vectors = unit_vectors(128, DIM, seed=10)
     index.add(np.arange(64), vectors[:64])
     if refused:

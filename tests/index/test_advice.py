@@ -1,8 +1,15 @@
 """What is measured of each kind of index, and what is recommended."""
 
-import numpy as np
+from dataclasses import replace
 
+import numpy as np
+import pytest
+
+from service.errors import IndexRefused
+from service.index import advice as advising
+from service.index.accelerators import Accelerator, Source
 from service.index.advice import Measured, advise, kinds_for, recommend
+from service.index.kinds import EXACT
 from tests.index.brute_force import unit_vectors
 
 ROWS, DIM = 1500, 32
@@ -60,3 +67,23 @@ def test_the_vectors_of_several_blocks_are_found_by_each_kind() -> None:
     advice = advise(vectors, vectors[:5], ["exact", "Flat"], budget_ms=0, threads=1, block_rows=100)
     assert [one.recall for one in advice.measured] == [1, 1]
     assert np.isfinite([one.build_s for one in advice.measured]).all()
+
+
+def test_a_kind_that_is_not_built_of_so_few_vectors_is_not_taken_for_exact() -> None:
+    vectors, queries = unit_vectors(ROWS, DIM, seed=1), unit_vectors(20, DIM, seed=2)
+    advice = advise(vectors, queries, ["exact", "HNSW32", "IVF64,SQ8"], budget_ms=0, threads=1, block_rows=1600)
+    assert advice.kind == "exact"
+    refused = {one.kind: one.refused for one in advice.measured}
+    assert refused["HNSW32"].startswith("it is built from 1,600 vectors on, and fewer are compared one by one")
+    assert refused["IVF64,SQ8"].startswith("it is built from 3,200 vectors on")
+
+
+def test_a_kind_that_could_not_be_built_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(source: Source) -> Accelerator:
+        raise IndexRefused("the card has no room")
+
+    kinds = {"exact": EXACT, "Flat": replace(EXACT, name="Flat", build=no_room)}
+    monkeypatch.setattr(advising, "kind_of", lambda name, dim: kinds[name])
+    found = advise(unit_vectors(ROWS, DIM, seed=1), unit_vectors(20, DIM, seed=2), ["exact", "Flat"], budget_ms=0,
+                   threads=1, block_rows=100)  # fmt: skip
+    assert [one.refused for one in found.measured] == ["", "the card has no room"]
