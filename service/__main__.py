@@ -1,12 +1,15 @@
 """`python -m service [--migrate]`: run the service, after bringing its database up to date if asked."""
 
 import argparse
+import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
+from typing import Any
 
 import uvicorn
 
@@ -22,7 +25,27 @@ from service.telemetry import configure_logging
 
 log = logging.getLogger(__name__)
 
+TELL_EVERY_S = 10
 COLLECT_AFTER = 5_000  # new objects; Python's 700 come together within a few queries, which leave no cycles behind
+
+
+class Shortage:
+    """An event loop's handler of errors, which says now and then that there is no room for connections: the loop says
+    so 2,048 times a second, with a traceback each."""
+
+    def __init__(self) -> None:
+        self._told_at = float("-inf")
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Told by the loop."""
+        if not str(context.get("message", "")).startswith("socket.accept() out of"):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._told_at >= TELL_EVERY_S:
+            self._told_at = loop.time()
+            log.error(
+                "no new connections can be taken (%s): let this process have more files open (ulimit -n), or see who "
+                "keeps so many connections", context.get("exception"),
+            )  # fmt: skip
 
 
 class Server(uvicorn.Server):
@@ -35,6 +58,7 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, and a line for people."""
+        asyncio.get_running_loop().set_exception_handler(Shortage())
         await super().startup(sockets)
         # Modules, routes and schemas stay until the end: looking through them for garbage stops every thread for 0.1 s
         gc.collect()
@@ -42,7 +66,7 @@ class Server(uvicorn.Server):
         gc.set_threshold(COLLECT_AFTER)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
-            print(f"Reappear answers on {web_address(host, port)}{self._explained}", flush=True)
+            _say(f"Reappear answers on {web_address(host, port)}{self._explained}")
 
     async def on_tick(self, counter: int) -> bool:
         """As uvicorn does; and end where only a new start helps."""
@@ -71,6 +95,8 @@ def run(settings: Settings, *, migrate: bool) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit(0))
     share_heaps()
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file
     server = Server(
         uvicorn.Config(
             create_app(settings), host=settings.host, port=settings.port, loop="asyncio", http=Connection, ws="none",
@@ -84,10 +110,20 @@ def run(settings: Settings, *, migrate: bool) -> int:
     except SystemExit:
         if server.started:
             raise
-        return 3  # uvicorn could not listen, which its log says
+        log.critical("cannot start: %s cannot be listened on", web_address(settings.host, settings.port))
+        return 3  # why not stands in the line before
     if server.needs_new_start:
         return 4
     return 0 if server.started else 3
+
+
+def _say(text: str) -> None:
+    """A line for people. Where standard output is full or closed nobody reads it, and nothing else fails for it."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - what is still in the buffer would fail at the end
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def main() -> int:

@@ -107,7 +107,11 @@ async def unless_left(request: Request, work: Awaitable[Answer]) -> Answer:
 
 
 def _content_type(request: Request) -> str:
-    """The content type without its parameters, in lower case; empty where none was sent."""
+    """The content type without its parameters, in lower case; empty where none was sent. Raises UnsupportedBody for a
+    body that is compressed."""
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedBody(f"Content-Encoding {encoding[:64]!r} is not taken; send the body as it is")
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 

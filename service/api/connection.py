@@ -8,7 +8,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.api.errors import answer
-from service.api.guards import RAW_HEADERS
+from service.api.exchange import RAW_HEADERS
 
 MAX_HEAD_BYTES = 65_536
 MAX_URL_BYTES = 65_535  # what the parser takes

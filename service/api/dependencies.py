@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from typing import Annotated
+from collections import Counter
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 
@@ -14,17 +15,26 @@ MAX_PAGE = 500
 
 
 async def known_query(request: Request) -> None:
-    """Raises BadInput for a query parameter that the OpenAPI document does not name: it may be misspelt."""
+    """Raises BadInput for a query parameter that the OpenAPI document does not name: it may be misspelt; and for one
+    that is there twice: which of them is meant?"""
     if not request.query_params:
         return
     path = request.app.openapi()["paths"].get(request.scope["route"].path, {})
     parameters = path.get(request.method.lower(), {}).get("parameters", [])
-    known = {one["name"] for one in parameters if one["in"] == "query"}
-    unknown = sorted(set(request.query_params) - known)
+    known = {one["name"]: one["schema"] for one in parameters if one["in"] == "query"}
+    unknown = sorted(set(request.query_params) - known.keys())
     if unknown:
         allowed = ", ".join(sorted(known)) or "none"
         some = ", ".join(name[:64] for name in unknown[:5])
         raise BadInput(f"unknown query parameters: {some}; known are: {allowed}")
+    counted = Counter(name for name, _ in request.query_params.multi_items())
+    repeated = sorted(name for name, count in counted.items() if count > 1 and not _takes_many(known[name]))
+    if repeated:
+        raise BadInput(f"query parameters that are there more than once: {', '.join(repeated)}; send each once")
+
+
+def _takes_many(schema: dict[str, Any]) -> bool:
+    return schema.get("type") == "array" or any(map(_takes_many, schema.get("anyOf", ())))
 
 
 async def stopwatch(request: Request) -> Stopwatch:

@@ -51,6 +51,7 @@ def answer_errors(app: FastAPI) -> None:
         detail, headers = str(error.detail), dict(error.headers or {})
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = _allowed(request) or headers.get("Allow", "")
+            detail = f"{request.method} is not for this route; it takes {headers['Allow']}"
         if error.status_code == HTTPStatus.NOT_FOUND:
             detail = "there is no such route; /docs lists them all, where it is served"
         return answer(error.status_code, HTTPStatus(error.status_code).name, detail, headers)

@@ -82,6 +82,8 @@ def back_up(
     DatabaseDown; then there is no file."""
     began = datetime.now(UTC)
     path = path.absolute()
+    if path.resolve().is_relative_to(data_dir.resolve()):
+        raise BackupRefused(f"{path} is in the folder of the service; write the backup somewhere else")
     rows = path.with_name(f"{path.name}.rows")
     with whole_file(path, overwrite=overwrite) as file, _empty_copy(rows) as copy, ExitStack() as stack:
         writer = ArchiveWriter(file, int(began.timestamp()))

@@ -48,7 +48,7 @@ async def put_right(parts: Parts) -> None:
         "outbox": partial(empty_outbox, parts), "audit log": partial(rotation.remove, parts),
         "snapshots": partial(renew_snapshots, parts),
         "rewriting": partial(parts.rewriting.catch_up, parts.database, parts.writer),
-        "answers": lambda: parts.writer.write(lambda connection, changes: parts.repeats.forget(connection)),
+        "answers": lambda: parts.writer.write(lambda connection, changes: parts.repeats.forget(connection), aside=True),
         "memory": lambda: asyncio.to_thread(trim_heaps),
     }  # fmt: skip
     for name, step in steps.items():

@@ -45,7 +45,7 @@ async def make_key(parts: Parts, new: NewKey) -> tuple[ApiKey, str]:
         add_key(connection, key, None if new.collection is None else find_collection(connection, new.collection).id)
         add_entries(connection, [done])
 
-    await parts.writer.write(job)
+    await parts.writer.write(job, aside=True)
     parts.keys.add(key)
     return key, made.token
 
@@ -65,7 +65,7 @@ async def revoke(parts: Parts, key: str) -> ApiKey:
         return revoked
 
     parts.keys.drop(key)  # first: where the outcome stays unknown it is better closed, until housekeeping knows
-    revoked = (await parts.writer.write(job)).value
+    revoked = (await parts.writer.write(job, aside=True)).value
     parts.keys.drop(key)  # again: housekeeping may have read the keys just before
     await unlink(parts)
     return revoked
@@ -75,4 +75,5 @@ async def load_keys(parts: Parts) -> None:
     """Bring the ring in line with the rows, where the outcome of a write was unknown. Through the writer, so that no
     key that is revoked meanwhile comes back."""
     now = datetime.now(UTC)
-    parts.keys.load((await parts.writer.write(lambda connection, changes: keys_in_force(connection, now))).value)
+    known = await parts.writer.write(lambda connection, changes: keys_in_force(connection, now), aside=True)
+    parts.keys.load(known.value)

@@ -61,7 +61,7 @@ async def _clear(parts: Parts, waiting: Leftovers) -> None:
         waiting.clear(connection)
 
     parts.rewriting.ask()
-    await parts.writer.write(job)
+    await parts.writer.write(job, aside=True)
 
 
 async def unlink(parts: Parts) -> None:

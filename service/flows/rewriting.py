@@ -77,7 +77,7 @@ class Rewriting:
             return
         if database.dialect == "sqlite":
             self._asked = True
-            await writer.write(lambda connection, changes: None)
+            await writer.write(lambda connection, changes: None, aside=True)
         elif self.due:
             await asyncio.to_thread(self._rewrite, database)
 

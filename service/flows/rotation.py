@@ -46,7 +46,9 @@ async def remove(parts: Parts) -> None:
     """Remove what is sealed."""
     removed = 0
     while True:
-        taken = (await parts.writer.write(lambda connection, changes: remove_sealed(connection, REMOVED_AT_ONCE))).value
+        taken = (
+            await parts.writer.write(lambda connection, changes: remove_sealed(connection, REMOVED_AT_ONCE), aside=True)
+        ).value
         removed += taken
         if taken < REMOVED_AT_ONCE:
             break
@@ -74,7 +76,7 @@ async def _seal(parts: Parts, entries: int, sha256: str, file: str, as_line: Cal
             raise Conflict("the log was begun anew meanwhile; export it anew, to another file")
         seal(connection, last, told)
 
-    await parts.writer.write(job)
+    await parts.writer.write(job, aside=True)
     return found
 
 

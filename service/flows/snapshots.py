@@ -143,7 +143,7 @@ class Snapshots:
             return self._cut(meta)
 
         try:
-            taken = (await writer.write(cut)).value
+            taken = (await writer.write(cut, aside=True)).value
         except ReappearError as error:
             log.warning("no snapshot of the index while nothing can be written: %s", error.detail)
             return

@@ -13,7 +13,15 @@ from PIL import ExifTags, Image
 from PIL.Image import Transpose
 
 from service.domain import Box, ImageArray
-from service.errors import BadPicture, BoxOutside, CorruptPicture, EmptyPicture, PictureTooLarge, UnsupportedFormat
+from service.errors import (
+    BadPicture,
+    BoxOutside,
+    CorruptPicture,
+    EmptyPicture,
+    Overloaded,
+    PictureTooLarge,
+    UnsupportedFormat,
+)
 
 ALPHA_BACKGROUND = 128  # transparent pixels become mid-grey: neither a dark nor a light garment
 EXIF_WINDOW_BYTES = 65_536  # EXIF stands in the first segment after the JFIF header
@@ -83,6 +91,8 @@ def decode_near(picture: bytes, limits: PictureLimits, least: Size) -> tuple[Ima
         raise _too_many_pixels(limits) from error
     except BadPicture:
         raise
+    except MemoryError as error:  # no fault of the picture, which would be taken for damaged
+        raise Overloaded("there is no memory for the picture now; send the request again later") from error
     except Exception as error:  # damaged files raise struct.error, KeyError, TypeError … from deep within Pillow
         raise CorruptPicture("the picture is damaged or cut short and cannot be decoded; send it again") from error
 

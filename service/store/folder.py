@@ -86,12 +86,14 @@ class FolderStore:
             log.exception("staged pictures cannot be dropped yet")
 
     def read(self, name: str) -> bytes:
-        """The bytes of a picture. Raises NotFound."""
+        """The bytes of a picture. Raises NotFound, StoreDown."""
         for path in (self._place(name), self._root / STAGING / name, self._place(name)):  # it may move in between
             try:
                 return path.read_bytes()
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                raise StoreDown(f"the picture cannot be read now ({error.strerror}); ask again later") from error
         raise NotFound("the picture is no longer there", code="PICTURE_NOT_FOUND")
 
     def holds(self, name: str, sha256: str) -> bool:

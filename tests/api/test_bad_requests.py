@@ -1,5 +1,6 @@
 """Bodies that are not what they say, addresses that lead nowhere, and methods that nothing has."""
 
+import gzip
 from typing import Any
 
 import pytest
@@ -163,3 +164,36 @@ def test_a_method_a_route_does_not_have_is_405_and_says_which_it_has(method: str
     answer = filled.client.request(method, path)
     assert_refused(filled, answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"]
+
+
+@pytest.mark.parametrize("path", ["/gallery", "/query", "/embed", "/compare"])
+def test_a_compressed_body_is_refused_as_such(path: str, filled: Filled) -> None:
+    headers = {"Content-Type": "image/jpeg", "Content-Encoding": "gzip"}
+    answer = filled.client.post(path, content=gzip.compress(PICTURE), headers=headers)
+    assert_refused(filled, answer, 415, "UNSUPPORTED_BODY")
+    assert path == "/compare" or "Content-Encoding 'gzip' is not taken" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("DELETE", "/gallery/p-1?collection=default&collection=other"), ("GET", "/gallery?limit=1&limit=2"),
+        ("POST", "/query?k=1&k=1"), ("GET", "/gallery/p-1?collection=nope&collection=default"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_is_there_twice_is_refused_whichever_was_meant(method: str, path: str, filled: Filled) -> None:
+    sent = {"content": PICTURE, "headers": {"Content-Type": "image/jpeg"}} if method == "POST" else {}
+    answer = filled.client.request(method, path, **sent)
+    assert_refused(filled, answer)
+    assert "more than once" in answer.json()["detail"]
+
+
+def test_a_method_that_a_route_does_not_take_is_answered_with_those_it_does(filled: Filled) -> None:
+    answer = filled.client.put("/gallery/p-1")
+    assert_refused(filled, answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.json()["detail"] == "PUT is not for this route; it takes " + answer.headers["allow"]
+
+
+def test_two_host_names_are_refused(filled: Filled) -> None:
+    answer = filled.client.get("/livez", headers=[("Host", "127.0.0.1"), ("Host", "example.com")])
+    assert_refused(filled, answer)

@@ -12,7 +12,7 @@ from service.app import create_app
 from service.config import Settings
 from service.db.sightings import allowed_crops
 from service.domain import CropIds
-from tests.api.conftest import running
+from tests.api.conftest import Filled, running
 from tests.api.sending import base64_of, raw
 from tests.conftest import wait_until_ready
 from tests.pictures import jpeg
@@ -271,3 +271,8 @@ def test_a_filter_is_read_once_though_its_queries_go_to_the_audit_log(
         for _ in range(2):
             assert found_by(client, filter=many) == ["p-1"]
         assert len(read) == 4, "one so large is not remembered"
+
+
+def test_cameras_may_be_left_out_one_parameter_each(filled: Filled) -> None:
+    both = "/query?exclude_camera=a&exclude_camera=b"
+    assert filled.client.post(both, content=jpeg(1), headers={"Content-Type": "image/jpeg"}).status_code == 200

@@ -202,3 +202,14 @@ def test_memory_that_nobody_asks_for_again_is_given_back(client: TestClient) -> 
         assert resident_bytes(os.getpid()) - before > 80e6
         tidy(client)
         assert resident_bytes(os.getpid()) - before < 30e6
+
+
+def test_housekeeping_of_a_service_that_nobody_writes_to_forgets_nothing_that_is_remembered(
+    client: TestClient,
+) -> None:
+    parts = parts_of(client)
+    before = parts.writer.transactions
+    assert client.portal is not None
+    for _ in range(3):
+        client.portal.call(put_right, parts)
+    assert parts.writer.transactions == before

@@ -15,10 +15,12 @@ from service.errors import (
     BoxOutside,
     CorruptPicture,
     EmptyPicture,
+    Overloaded,
     PictureTooLarge,
     ReappearError,
     UnsupportedFormat,
 )
+from service.images import decode as decoding
 from service.images.decode import PictureLimits, cut, decode
 from tests.fuzz.bombs import many_scans
 from tests.images.samples import LIMITS, flag, png_of, saved
@@ -154,3 +156,14 @@ def test_a_box_that_leaves_the_image_is_refused(box: Box) -> None:
 def test_a_side_that_would_take_memory_out_of_all_proportion_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(PictureTooLarge, match="no side may be over 16,384"):
         decode(encode(np.zeros((*size, 3), np.uint8), "PNG"), LIMITS)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_lack_of_memory_is_not_taken_for_damage(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*arguments: object, **more: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(decoding, "_decode_with_pillow", no_memory)
+    monkeypatch.setattr(decoding, "_decode_jpeg", no_memory)
+    with pytest.raises(Overloaded, match="no memory for the picture now"):
+        decode(encode(flag(), form), LIMITS)

@@ -1,7 +1,13 @@
 import socket
+import subprocess
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
 
 from tests.crash.audit import audit
 from tests.crash.crowd import Crowd
@@ -52,3 +58,39 @@ def test_a_stop_does_not_wait_for_an_upload_that_never_ends(tmp_path: Path, sqli
         assert server.stop() == 0
         assert time.perf_counter() - begun < 5
     assert audit(f"sqlite:///{path}", server.data_dir) == []
+
+
+def test_who_is_cut_off_by_a_stop_is_told_so(serve: Callable[..., Server]) -> None:
+    server = serve(REAPPEAR_STOP_TIMEOUT_S="1")
+    told = {b"/query": b"STOPPING", b"/gallery?identity=one": b"OUTCOME_UNKNOWN"}
+    with ExitStack() as stack:
+        uploads = {}
+        for route in told:
+            uploads[route] = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+            head = (
+                b"POST " + route + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: 9999"
+            )
+            uploads[route].sendall(head + b"\r\n\r\n\xff")
+        time.sleep(0.2)
+        assert server.stop() == 0
+        for route, code in told.items():
+            answer = uploads[route].recv(65_536)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert code in answer
+            assert b"x-request-id" in answer
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_standard_output_that_nobody_can_write_to_keeps_no_service_from_starting(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    popen = subprocess.Popen
+
+    def full(*arguments: Any, **options: Any) -> Any:
+        return popen(*arguments, **{**options, "stdout": stdout})
+
+    with open("/dev/full", "wb") as stdout:  # noqa: PTH123
+        monkeypatch.setattr(subprocess, "Popen", full)
+        server = serve()
+    assert httpx.get(f"{server.url}/livez").status_code == 200
+    assert server.stop() == 0

@@ -1,6 +1,7 @@
 """Clients that stop half way, dawdle, leave or talk nonsense: the others must not notice, and nothing stays behind."""
 
 import re
+import resource
 import socket
 import struct
 import threading
@@ -208,6 +209,37 @@ def test_nonsense_is_answered_or_cut_off_and_the_next_client_is_served(serve: Se
                 answer = _read_to_end(connection)
                 assert b"HTTP/1.1 5" not in answer, f"{name}: {answer[:300]!r}"
         assert httpx.post(f"{server.url}/query", content=jpeg(1), headers=JPEG).status_code == 200, name
+
+
+def test_an_early_refusal_reaches_who_sends_much_and_closes_after_it(serve: Serve) -> None:
+    """As a proxy that speaks HTTP/1.0 does: a connection closed with something unread would be reset."""
+    server, body = serve(), b"\xff" * 10_000_000
+    for version, route, media_type, status in (
+        ("1.1", "/nope", "image/jpeg", 404), ("1.1", "/query", "text/plain", 415),
+        ("1.0", "/query?foo=1", "image/jpeg", 422), ("1.0", "/nope", "image/jpeg", 404),
+    ):  # fmt: skip
+        head = f"POST {route} HTTP/{version}\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: {media_type}\r\n"
+        with _connected(server) as connection:
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            answer = _read_to_end(connection)
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode()), (version, route, answer[:200])
+        assert b'"error"' in answer
+
+
+def test_too_many_connections_are_told_of_now_and_then_and_the_rest_is_served(serve: Serve) -> None:
+    server = serve()
+    with httpx.Client(base_url=server.url) as client, ExitStack() as stack:
+        client.get("/livez")
+        files = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+        resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (files + 20, files + 20))
+        for _ in range(60):
+            stack.enter_context(_connected(server))
+        time.sleep(3)
+        assert client.get("/livez").status_code == 200
+    lines = server.log.read_text().splitlines()
+    assert sum("no new connections can be taken" in line for line in lines) == 1
+    assert sum("Traceback" in line for line in lines) == 0
+    assert _settles(lambda: httpx.get(f"{server.url}/livez").status_code == 200)
 
 
 @contextmanager

@@ -149,3 +149,14 @@ def test_many_threads_may_use_it_at_once(store: FolderStore, tmp_path: Path) -> 
         thread.join()
     assert sorted(on_disk(tmp_path).values()) == sorted(f"{n} {t}".encode() for n in range(4) for t in range(10))
     assert store.staged() == []
+
+
+def test_a_picture_that_the_disk_does_not_give_now_is_not_said_to_be_gone(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    (name,) = store.stage([b"picture"])
+    store.publish([name])
+    place = store._place(name)
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(StoreDown, match="cannot be read now"):
+        store.read(name)
