@@ -18,7 +18,7 @@ from benchmarks.report import RESULTS, write_report, write_results
 from benchmarks.serving import Plan
 
 FORMAT = 1
-PARTS = ("alone", "service", "overload")
+PARTS = ("alone", "service", "pauses", "overload")
 FULL_SIZES = (1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 QUICK_SIZES = (1_000, 10_000, 100_000)
 LOAD = (1_000, 100_000, 1_000_000)  # the others only show the growth
@@ -49,6 +49,9 @@ def main() -> int:
         scope = _scope(crops, arguments)
         galleries[str(crops)] = galleries.get(str(crops), {}) | measure_gallery(crops, scope, _say)
         write_results(results)
+    if "pauses" in arguments.only:
+        _say("pauses")
+        results["pauses"] = measure_pauses()
     if "overload" in arguments.only:
         _say("overload")
         results["overload"] = measure_overload(2 if arguments.quick else 8)
@@ -77,6 +80,15 @@ def measure_overload(seconds: float) -> dict[str, Any]:
         stdout=subprocess.DEVNULL, check=False,  # 1 where a demand does not hold
     )  # fmt: skip
     found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def measure_pauses() -> dict[str, Any]:
+    """How long searches wait for what the index does beside them, in a process of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.pauses"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(ended.stdout)
     return found
 
 

@@ -19,7 +19,7 @@ from benchmarks.enrolling import measure_enrolments
 from benchmarks.figures import figure
 from benchmarks.filling import fill, made_vectors
 from benchmarks.generator import name_of_generator
-from benchmarks.machine import ROOT, WORK, anonymous_bytes, resident_bytes
+from benchmarks.machine import ROOT, WORK, anonymous_bytes, commit, resident_bytes
 from benchmarks.raw import MODEL_DIR, PARTS, measure_parts
 from benchmarks.serving import (
     Asked,
@@ -104,8 +104,11 @@ def measure_gallery(crops: int, scope: Scope, say: Any = print) -> dict[str, Any
 
 
 def now() -> dict[str, Any]:
-    """When, and how busy the machine was before."""
-    return {"measured_at": time.strftime("%Y-%m-%d %H:%M"), "load_average": round(os.getloadavg()[0], 2)}
+    """When, of which version, and how busy the machine was before."""
+    return {
+        "measured_at": time.strftime("%Y-%m-%d %H:%M"), "commit": commit(),
+        "load_average": round(os.getloadavg()[0], 2),
+    }  # fmt: skip
 
 
 def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] | None, say: Any) -> dict[str, Any]:
@@ -123,7 +126,7 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
         say(f"{crops:,} crops: one client")
         found["latency"] = measure_latency(service, requests["raw"], seconds=plan.seconds, repeats=plan.repeats)
         if scope.ks:
-            found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds)
+            found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds, repeats=plan.repeats)
         if in_turn is not None:
             say(f"{crops:,} crops: in turn with its parts")
             found["turns"] = measure_query_turns(service, folder / "vectors.npy", requests["raw"], in_turn, **times)
@@ -171,7 +174,7 @@ def memory_of(service: Service) -> dict[str, float]:
     return {
         "resident_mb": round(resident_bytes(service.pid) / 1e6, 1),
         "anonymous_mb": round(anonymous_bytes(service.pid) / 1e6, 1), "bound_mb": round(bound / 1e6, 1),
-        "vectors_mb": round(crops * dim * 4 / 1e6, 1),
+        "vectors_mb": round(crops * dim * 4 / 1e6, 1), "crops": crops,
     }  # fmt: skip
 
 

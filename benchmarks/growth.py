@@ -1,5 +1,6 @@
 """How cost grows with the gallery and with k: points from results.json and the exponent of a power law through them."""
 
+from math import log
 from typing import Any
 
 from benchmarks.figures import fit_power
@@ -35,7 +36,14 @@ def measure_growth(galleries: dict[str, Any]) -> dict[str, Any]:
         "search_k_ms": _points({int(k): found for k, found in by_k.items()}, "stages", "search", "mean_ms"),
     }
     return {
-        key: {"what": what, "unit": unit, "against": against, "points": points[key], "fit": _fit(points[key], against)}
+        key: {
+            "what": what,
+            "unit": unit,
+            "against": against,
+            "points": points[key],
+            "fit": _fit(points[key], against),
+            "last": _last(points[key]),
+        }
         for key, (what, unit, against) in SERIES.items()
         if points[key]
     }
@@ -49,6 +57,14 @@ def _points(found: dict[int, Any], *path: str) -> Points:
         if value is not None:
             out.append((float(size), float(value)))
     return out
+
+
+def _last(points: Points) -> float | None:
+    """The exponent between the last two points."""
+    if len(points) < 2:
+        return None
+    (x, y), (further, more) = points[-2:]
+    return round(log(more / y) / log(further / x), 3)
 
 
 def _fit(points: Points, against: str) -> dict[str, float] | None:

@@ -8,10 +8,10 @@ from service.index.kinds import kind_of
 from service.index.segmented import SegmentedIndex
 
 
-def exact_index(dim: int) -> VectorIndex:
-    """The exact index on the CPU, the default."""
+def exact_index(dim: int, threads: int | None = None) -> VectorIndex:
+    """The exact index on the CPU, the default; a search takes so many threads, or all cores."""
     tune_faiss(dim)
-    return SegmentedIndex(dim, threads=usable_cores())
+    return SegmentedIndex(dim, threads=threads or usable_cores())
 
 
 def gpu_index(dim: int) -> VectorIndex | None:

@@ -32,7 +32,7 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "libraries": {name: found for name in LIBRARIES if (found := _version(name))},
         "load_average": round(os.getloadavg()[0], 2),
-        "commit": _commit(),
+        "commit": commit(),
         "measured_at": time.strftime("%Y-%m-%d %H:%M"),
     }
 
@@ -91,7 +91,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The version of this tree, "-dirty" where it was changed since."""
     asked = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     )

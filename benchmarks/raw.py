@@ -187,7 +187,8 @@ def sgemm_alone(seconds: float, repeats: int, path: Path) -> dict[str, Any]:
 
 
 def index_alone(seconds: float, repeats: int, path: Path) -> dict[str, Any]:
-    """The service's own exact index, as the service sets it up, and whether it finds what a brute force finds."""
+    """The service's own exact index, as the service sets it up, and whether it finds what a brute force finds. Many
+    queries also as searches of one thread side by side, one for each core."""
     from benchmarks.indexes import exact_index  # which sets OpenMP up as the service does
 
     matrix = np.load(path, mmap_mode="r")
@@ -195,10 +196,15 @@ def index_alone(seconds: float, repeats: int, path: Path) -> dict[str, Any]:
     for start in range(0, len(matrix), 65_536):
         rows = np.ascontiguousarray(matrix[start : start + 65_536])
         index.add(np.arange(start, start + len(rows)), rows)
+    apart = exact_index(matrix.shape[1], threads=1)
+    apart.restore(index.cut())
     found: dict[str, Any] = {}
     for count in QUERIES:
         queries = some_queries(matrix, count)
-        found[str(count)] = {"best_ms": _ms(partial(index.search, queries, K), seconds, repeats)}
+        together = _ms(partial(index.search, queries, K), seconds, repeats)
+        side_by_side = _side_by_side(lambda one: apart.search(one, K), [queries] * usable_cores())
+        rates = rates_of(side_by_side, seconds=seconds, repeats=repeats)
+        found[str(count)] = {"best_ms": together, "side_by_side_ms": figure([1000 / rate for rate in rates])}
     queries = some_queries(matrix, max(QUERIES))
     same = finds_the_same(matrix, queries, *index.search(queries, TOP))
     return {"rows": len(matrix), "queries": found, "same_results": same, "bytes": index.bytes}

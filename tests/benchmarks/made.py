@@ -43,7 +43,7 @@ def turn(rate: float, p50_ms: float, machine: float = 1.0) -> dict[str, Any]:
 
 
 def gallery(crops: int, *, rate: float = 600.0, p50_ms: float = 4.0) -> dict[str, Any]:
-    memory = {"resident_mb": 400.0, "anonymous_mb": 350.0, "bound_mb": 500.0, "vectors_mb": 204.8}
+    memory = {"resident_mb": 400.0, "anonymous_mb": 350.0, "bound_mb": 500.0, "vectors_mb": 204.8, "crops": crops}
     return {
         "crops": crops, "generator": "wrk", "load_average": 0.1, "measured_at": "2026-01-01 00:00", "alone": alone(),
         "first_start_s": 2.0, "restart": {"stop_s": figure(0.2), "ready_s": figure(crops / 40_000)},
@@ -78,10 +78,18 @@ def results() -> dict[str, Any]:
             "python": "3.11", "libraries": {"numpy": "2"}, "load_average": 0.1, "commit": "abc",
             "measured_at": "2026-01-01 00:00",
         },
+        "pauses": {
+            kind: {
+                "pause_ms": pause_ms, "meanwhile_ms": {"searches": 900, "max": 19.0},
+                "idle_ms": {"searches": 9, "max": 4.0},
+            }
+            for kind, pause_ms in (("exact", 9.0), ("IVF", 17.0))
+        },
         "galleries": {str(crops): gallery(crops) for crops in (1_000, 10_000, 100_000, 1_000_000)},
         "overload": {
             "demands": [
                 {"what": "refusals, p99, ms", "value": 60.0, "bound": 50.0, "holds": False},
+                {"what": "answers that are neither 200 nor 503", "value": 0, "bound": 0, "holds": True},
                 {"what": "p99 of accepted requests over p99 at capacity", "value": 2.5, "bound": 3.0, "holds": True},
             ],
             "capacity": flood, "flood": flood, "afterwards": flood,

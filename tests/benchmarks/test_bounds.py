@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.bounds import allowed_per_s, alone_p50_ms, check_bounds
-from tests.benchmarks.made import alone, results
+from benchmarks.bounds import OWN, RAW, allowed_per_s, alone_p50_ms, check_bounds
+from tests.benchmarks.made import alone, figure, results
 
 
 def bounds_of(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -48,6 +48,8 @@ def test_a_lone_query_takes_the_sum_of_its_parts() -> None:
         ("memory_100k", 0.8, True),
         ("memory_1m", 0.8, True),
         ("overload_tail", 2.5, True),
+        ("overload_answers", 0.0, True),
+        ("search_pause", 17.0, True),
         ("overload_refusals", 60.0, False),
     ],
 )
@@ -80,3 +82,19 @@ def test_other_index_results_break_a_bound() -> None:
     found = results()
     found["galleries"]["1000000"]["alone"]["index"]["same_results"] = False
     assert bounds_of(found)["search_same"]["holds"] is False
+
+
+def test_our_index_counts_by_searches_side_by_side_where_those_are_faster() -> None:
+    found = alone()
+    before = allowed_per_s(found, OWN)
+    found["index"]["queries"]["32"]["side_by_side_ms"] = figure(
+        found["index"]["queries"]["32"]["best_ms"]["median"] / 2
+    )
+    assert allowed_per_s(found, OWN) > before
+    assert allowed_per_s(found, RAW) < allowed_per_s(found, OWN)
+
+
+def test_an_overload_without_refusals_shows_nothing_of_them() -> None:
+    found = results()
+    found["overload"]["demands"][0]["value"] = None
+    assert {one["key"]: one["holds"] for one in check_bounds(found)}["overload_refusals"] is None

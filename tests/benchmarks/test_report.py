@@ -90,3 +90,30 @@ def test_the_results_that_are_kept_make_the_page_that_is_kept() -> None:
     page = (ROOT / "docs" / "performance.md").read_text()
     for bound in check_bounds(found):
         assert bound["how"] in page
+
+
+def test_every_key_that_is_kept_is_documented() -> None:
+    """Names of sizes, ways, stages and the like are values, not keys."""
+    told = set(re.findall(r"[a-z0-9_]+", (ROOT / "benchmarks" / "README.md").read_text()))
+    kept = json.loads((ROOT / "benchmarks" / "results.json").read_text())
+    by_value = {
+        "ways",
+        "p50_ms_ways",
+        "libraries",
+        "histogram",
+        "statuses",
+        "enrolment",
+        "pauses",
+        "growth",
+        "stages",
+        "resident_mb",
+    }
+
+    def keys(found: object, under: str = "") -> set[str]:
+        if isinstance(found, list):
+            return set().union(*map(keys, found))
+        if not isinstance(found, dict):
+            return set()
+        return (set() if under in by_value else set(found)).union(*(keys(inner, name) for name, inner in found.items()))
+
+    assert {name for name in keys(kept) if not name.isdecimal()} - told == set()
