@@ -3,7 +3,7 @@ PYTHON ?= python3
 IN := .venv/bin
 PIP_INSTALL := $(IN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: help serve test crash-test compose-test check format train train-default evaluate fuzz audit licences bench bench-peers bench-gpu bench-soak bench-overload clean
+.PHONY: help serve test crash-test compose-test check format train train-default evaluate fuzz audit licences bench bench-peers bench-gpu test-gpu bench-soak bench-overload clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -77,9 +77,18 @@ bench-peers: .venv/test  ## the same vectors in milvus-lite and qdrant local mod
 	$(IN)/python -m benchmarks.peers
 	$(IN)/python -m benchmarks.report
 
-bench-gpu: .venv/test  ## search and network against the card's bandwidth; says so where there is no GPU
-	$(IN)/python -m benchmarks.gpu
+GPU_EXTRA ?= gpu
+.venv-gpu/ready: pyproject.toml constraints.txt docker/constraints-gpu.txt
+	$(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c docker/constraints-gpu.txt -e '.[$(GPU_EXTRA),test]'
+	@touch $@
+
+bench-gpu: .venv/test  ## search, network and service on a GPU; says so where there is none. GPU_EXTRA=gpu-cuda12 for drivers before R580
+	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) .venv-gpu/ready && .venv-gpu/bin/python -m benchmarks.gpu; else $(IN)/python -m benchmarks.gpu; fi
 	$(IN)/python -m benchmarks.report
+
+test-gpu:  ## the tests that need a GPU, in an environment of their own
+	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) .venv-gpu/ready && .venv-gpu/bin/python -m pytest -m gpu tests/index; else echo 'no GPU: nvidia-smi names none'; fi
 
 SOAK_S ?= 600
 bench-soak: .venv/test  ## mixed load for SOAK_S seconds: does memory stay flat
@@ -94,4 +103,4 @@ bench-overload: .venv/test  ## four times as many requests as can be served; wri
 	@touch $@
 
 clean:  ## remove .venv and caches; data/ stays
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .venv-gpu build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -1,12 +1,15 @@
-"""`make bench-gpu`: how near FAISS's flat index in fp16 comes to the card's memory bandwidth, and what ONNX Runtime and
-the service's own index do there, into benchmarks/results/gpu.json. Without CUDA it says so, and ends well."""
+"""`make bench-gpu`: how near FAISS's flat index in fp16 comes to the card's memory bandwidth, and what the network, the
+service's own index and the whole service do there, into benchmarks/results/gpu.json. What was measured is written part
+by part, so that a part which fails takes nothing with it. Without CUDA it says so, and ends well."""
 
 import argparse
 import ctypes
 import json
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,21 +17,28 @@ from typing import Any
 import numpy as np
 
 from benchmarks.figures import figure, times_of
+from benchmarks.galleries import prepare
+from benchmarks.generator import in_turn, run_clients
 from benchmarks.indexes import gpu_index
-from benchmarks.machine import ROOT, describe_machine
+from benchmarks.machine import ROOT, describe_machine, ensure_wrk
 from benchmarks.raw import MODEL_DIR
+from benchmarks.serving import Service, prepare_requests
 from service.domain import VectorArray
-from service.embedding.manifest import read_manifest
 
 RESULT = ROOT / "benchmarks" / "results" / "gpu.json"
 SIZES = (1_000_000, 10_000_000)
 BATCHES = (1, 16, 64, 256)
 EMBED_BATCHES = (1, 2, 4, 8, 16, 32)
+MIXED = (1, 7, 16, 3, 32, 12)  # one after the other, as portions of queries come
+CLIENTS = (1, 8, 32, 128)
+SERVED = 100_000
 DIM, K = 512, 26
-AT_ONCE = 250_000
+AT_ONCE = 65_536
 COPY_BYTES = 2**30
 DEVICE_TO_DEVICE = 3  # cudaMemcpyKind
 CHANGED = 1_000  # rows of one addition or removal
+
+Part = Callable[[], object]
 
 
 def main() -> int:
@@ -41,24 +51,40 @@ def main() -> int:
     if reason:
         print(f"no GPU was measured: {reason}")
         return 0
-    found: dict[str, Any] = {"device": device_name(), "machine": describe_machine(), "flat": {}, "not_measured": ""}
-    found["bandwidth_gb_per_s"] = round(bandwidth() / 1e9, 1)
-    for rows in arguments.sizes:
-        found["flat"][str(rows)] = measure_flat(rows, arguments.seconds, found["bandwidth_gb_per_s"])
-    try:
-        found["embed"] = measure_embedding(arguments.seconds)
-    except RuntimeError as error:
-        found["not_measured"] += f"the network ({error}); "
-    if gpu_index(DIM) is None:
-        found["not_measured"] += (
-            "additions, removals and searches through the service's own index: it has none on GPU; "
-        )
-    else:
-        found["index"] = measure_index(max(arguments.sizes), arguments.seconds)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps(found, indent=1) + "\n")
+    ensure_wrk()
+    card_gb_per_s = round(bandwidth() / 1e9, 1)
+    found = {
+        "device": device_name(), "machine": describe_machine(), "bandwidth_gb_per_s": card_gb_per_s, "flat": {},
+        "not_measured": {},
+    }  # fmt: skip
+    parts: dict[tuple[str, ...], Part] = {
+        ("embed",): partial(measure_embedding, arguments.seconds),
+        ("whole",): partial(measure_service, arguments.seconds),
+    }
+    for way in ways_of_flat():
+        for rows in arguments.sizes:
+            parts["flat", way, str(rows)] = partial(measure_flat, rows, way, arguments.seconds, card_gb_per_s)
+    parts["index",] = partial(measure_index, max(arguments.sizes), arguments.seconds)
+    measure_all(parts, found)
     print(json.dumps(found, indent=1))
     return 0
+
+
+def measure_all(parts: dict[tuple[str, ...], Part], found: dict[str, Any]) -> None:
+    """Each part into its place; what fails is named in `not_measured`, and the rest goes on."""
+    for place, measure in parts.items():
+        print(f"{time.strftime('%H:%M:%S')} {', '.join(place)}", file=sys.stderr, flush=True)
+        try:
+            value = measure()
+        except Exception as error:  # whatever CUDA, FAISS and ONNX Runtime raise
+            found["not_measured"][", ".join(place)] = str(error).strip()[-300:] or type(error).__name__
+        else:
+            into = found
+            for name in place[:-1]:
+                into = into.setdefault(name, {})
+            into[place[-1]] = value
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        RESULT.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def why_not() -> str:
@@ -72,11 +98,13 @@ def why_not() -> str:
 
 def device_name() -> str:
     """As the driver calls it."""
+    if shutil.which("nvidia-smi") is None:
+        return "a GPU"
     asked = subprocess.run(
         ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"], capture_output=True,
         text=True, check=False,
     )  # fmt: skip
-    return asked.stdout.strip().splitlines()[0] if asked.stdout.strip() else "unknown GPU"
+    return (asked.stdout.strip().splitlines() or ["a GPU"])[0]
 
 
 def bandwidth() -> float:
@@ -112,26 +140,38 @@ def cuda_runtime() -> ctypes.CDLL:
     raise RuntimeError("libcudart is not to be found")
 
 
-def random_rows(rows: int, seed: int) -> VectorArray:
-    """Unit vectors (rows, DIM)."""
-    found = np.random.default_rng(seed).standard_normal((rows, DIM), dtype=np.float32)
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    return found
+def some_rows(rows: int, seed: int = 0) -> Iterator[VectorArray]:
+    """Unit vectors in parts of (AT_ONCE, DIM): one part's, and with other signs of its columns those of each other."""
+    chance = np.random.default_rng(seed)
+    first = chance.standard_normal((min(AT_ONCE, rows), DIM), dtype=np.float32)
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    for start in range(0, rows, AT_ONCE):
+        signs = chance.choice(np.array([-1, 1], np.float32), DIM)
+        yield first[: min(AT_ONCE, rows - start)] * signs
 
 
-def measure_flat(rows: int, seconds: float, card_gb_per_s: float) -> dict[str, Any]:
+def ways_of_flat() -> list[str]:
+    """FAISS's own kernels, and those of cuVS where it is built with them."""
+    import faiss
+
+    return ["classic", *(["cuvs"] if "NVIDIA_CUVS" in faiss.get_compile_options() else [])]
+
+
+def measure_flat(rows: int, way: str, seconds: float, card_gb_per_s: float) -> dict[str, Any]:
     """FAISS's flat index with fp16 storage: milliseconds of a search, and bytes of vectors a second."""
     import faiss
 
     resources = faiss.StandardGpuResources()
     settings = faiss.GpuIndexFlatConfig()
     settings.useFloat16 = True
+    if hasattr(settings, "use_cuvs"):
+        settings.use_cuvs = way == "cuvs"
     index = faiss.GpuIndexFlatIP(resources, DIM, settings)
-    for start in range(0, rows, AT_ONCE):
-        index.add(random_rows(min(AT_ONCE, rows - start), start))
+    for part in some_rows(rows):
+        index.add(part)
     out = {}
     for batch in BATCHES:
-        queries = random_rows(batch, rows + 1)
+        queries = next(some_rows(batch, seed=1))
         ms = figure([one * 1000 for one in times_of(partial(index.search, queries, K), seconds=seconds)])
         speed = rows * DIM * 2 / ms["median"] / 1e6
         out[str(batch)] = {"ms": ms, "gb_per_s": round(speed, 1), "of_bandwidth": round(speed / card_gb_per_s, 3)}
@@ -139,45 +179,76 @@ def measure_flat(rows: int, seconds: float, card_gb_per_s: float) -> dict[str, A
 
 
 def measure_embedding(seconds: float) -> dict[str, Any]:
-    """Pictures a second on CUDA at each batch. Raises RuntimeError where ONNX Runtime does not really run there."""
-    import onnxruntime
+    """Pictures a second through the service's own network on CUDA, at each batch and at changing ones. Raises
+    ModelRefused where it does not really run there."""
+    from service.embedding.onnx_model import OnnxModel
 
-    manifest = read_manifest(MODEL_DIR)
-    session = onnxruntime.InferenceSession(MODEL_DIR / manifest.file, providers=["CUDAExecutionProvider"])
-    if session.get_providers()[0] != "CUDAExecutionProvider":
-        raise RuntimeError(f"ONNX Runtime runs on {session.get_providers()[0]}")
+    network = OnnxModel(MODEL_DIR, provider="cuda", threads=1)
+    taken = network.manifest.input
+
+    def pictures(count: int) -> np.ndarray:
+        return np.zeros((count, taken.height, taken.width, 3), np.uint8)
+
     out = {}
     for batch in EMBED_BATCHES:
-        images = np.zeros((batch, manifest.input.height, manifest.input.width, 3), np.uint8)
-        feed = {manifest.input.name: images}
-        took = times_of(partial(session.run, None, feed), seconds=seconds)
+        took = times_of(partial(network.run, pictures(batch)), seconds=seconds)
         out[str(batch)] = figure([batch / one for one in took], 0)
+    batches = [pictures(count) for count in MIXED]
+    took = times_of(lambda: [network.run(batch) for batch in batches], seconds=seconds)
+    out["mixed"] = figure([sum(MIXED) / one for one in took], 0)
     return out
 
 
 def measure_index(rows: int, seconds: float) -> dict[str, Any]:
-    """Searches, additions and removals of rows at a size, through the service's own index, in milliseconds."""
+    """The service's own index at a size, in milliseconds: searches, additions, removals of rows that lie on the card,
+    and the purge that takes them off it; and how long it took to fill."""
     index = gpu_index(DIM)
-    assert index is not None
-    for start in range(0, rows, AT_ONCE):
-        count = min(AT_ONCE, rows - start)
-        index.add(np.arange(start, start + count), random_rows(count, start))
-    out: dict[str, Any] = {}
+    if index is None:
+        raise RuntimeError("the service's index has no card")
+    began = time.perf_counter()
+    for number, part in enumerate(some_rows(rows)):
+        index.add(np.arange(number * AT_ONCE, number * AT_ONCE + len(part)), part)
+    out: dict[str, Any] = {"fill": [(time.perf_counter() - began) * 1000]}
     for batch in BATCHES:
-        queries = random_rows(batch, rows + 1)
+        queries = next(some_rows(batch, seed=1))
         out[f"search, {batch} queries"] = [
             one * 1000 for one in times_of(partial(index.search, queries, K), seconds=seconds)
         ]
-    fresh, places = random_rows(CHANGED, rows + 2), iter(range(rows, 2 * rows, CHANGED))
-    out[f"add {CHANGED}"], out[f"remove {CHANGED}"] = [], []
-    for _ in range(10):
-        first = next(places)
-        ids = np.arange(first, first + CHANGED)
-        for name, act in (("add", partial(index.add, ids, fresh)), ("remove", partial(index.remove, ids))):
-            began = time.perf_counter()
-            act()
-            out[f"{name} {CHANGED}"].append((time.perf_counter() - began) * 1000)
+    fresh = next(some_rows(CHANGED, seed=2))
+    adding = (partial(index.add, np.arange(rows + start, rows + start + CHANGED), fresh) for start in _steps(10))
+    removing = (partial(index.remove, np.arange(start, start + CHANGED)) for start in _steps(10))
+    for name, acts in ((f"add {CHANGED}", adding), (f"remove {CHANGED}", removing)):
+        out[name] = [_ms(act) for act in acts]
+    out["purge"] = [_ms(index.purge)]
     return {name: figure(values) for name, values in out.items()}
+
+
+def _steps(times: int) -> range:
+    return range(0, times * CHANGED, CHANGED)
+
+
+def _ms(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return (time.perf_counter() - began) * 1000
+
+
+def measure_service(seconds: float) -> dict[str, Any]:
+    """The whole path over HTTP, network and index on the card: answers a second and latencies by clients."""
+    folder = prepare(SERVED)
+    service = Service(folder, REAPPEAR_PROVIDER="cuda", REAPPEAR_INDEX="gpu")
+    service.start_timed()
+    try:
+        requests = prepare_requests(folder / "requests")["raw"]
+        ways = {
+            str(clients): partial(run_clients, service.port, requests, clients=clients, seconds=seconds)
+            for clients in CLIENTS
+        }
+        for ask in ways.values():
+            ask()
+        return in_turn(ways, 3)
+    finally:
+        service.stop()
 
 
 if __name__ == "__main__":

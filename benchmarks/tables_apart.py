@@ -52,21 +52,41 @@ def gpu_section(found: dict[str, Any] | None) -> str:
     if not found:
         return (
             "**Not measured.** No figure on this page was taken on a GPU. `make bench-gpu` measures, where CUDA is "
-            "present: bytes a second of FAISS's flat index in fp16 against the card's bandwidth at batches of 1, "
-            "16, 64 and 256 over 1,000,000 and 10,000,000 vectors, additions and removals at 10,000,000 through the "
-            "service's own index, and ONNX Runtime on CUDA at batches of 1 to 32."
+            "present: bytes a second of FAISS's flat index in fp16, by its own kernels and by cuVS, against the card's "
+            "bandwidth at batches of 1, 16, 64 and 256 over 1,000,000 and 10,000,000 vectors; searches, additions, "
+            "removals and a purge at 10,000,000 through the index of the service; the network on CUDA at batches of 1 "
+            "to 32, alike and changing; and the whole service with both on the card."
         )
-    rows = [
-        (f"{int(size):,}", batch, spread(one["ms"], 2), f"{one['gb_per_s']:,.0f}", f"{one['of_bandwidth']:.2f}")
-        for size, batches in found["flat"].items()
-        for batch, one in batches.items()
-    ]
-    text = f"{found['device']}, {found['bandwidth_gb_per_s']:,.0f} GB/s as measured by copying on the card.\n\n"
-    text += table(("vectors", "batch", "ms", "GB/s", "of the bandwidth"), rows)
-    if found.get("embed"):
-        text += "\n\n" + table(("batch", "pictures/s"), [(b, spread(one, 0)) for b, one in found["embed"].items()])
-    if found.get("index"):
-        text += "\n\n" + table(
-            ("through the service's index", "ms"), [(k, spread(v, 2)) for k, v in found["index"].items()]
-        )
-    return text + (f"\n\nNot measured: {found['not_measured']}" if found.get("not_measured") else "")
+    flat = table(
+        ("vectors", "kernels", "batch", "ms", "GB/s", "of the bandwidth"),
+        [
+            (
+                f"{int(size):,}",
+                way,
+                batch,
+                spread(one["ms"], 2),
+                f"{one['gb_per_s']:,.0f}",
+                f"{one['of_bandwidth']:.2f}",
+            )
+            for way, sizes in found["flat"].items()
+            for size, batches in sizes.items()
+            for batch, one in batches.items()
+        ],
+    )
+    whole = table(
+        ("clients, 100,000 crops, raw body", "answers/s", "p50, ms", "p99, ms"),
+        [
+            (clients, spread(one["answered_per_s"], 0), spread(one["p50_ms"]), spread(one["p99_ms"]))
+            for clients, one in found.get("whole", {}).items()
+        ],
+    )
+    embed = table(("batch", "pictures/s"), [(size, spread(one, 0)) for size, one in found.get("embed", {}).items()])
+    index = table(
+        ("through the service's index", "ms"), [(what, spread(one, 2)) for what, one in found.get("index", {}).items()]
+    )
+    missing = "; ".join(f"{what} ({why})" for what, why in found["not_measured"].items())
+    parts = [
+        f"{found['device']}, {found['bandwidth_gb_per_s']:,.0f} GB/s as measured by copying on the card, version "
+        f"{found['machine']['commit']}.", flat, embed, index, whole, f"Not measured: {missing}" if missing else "",
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part)
