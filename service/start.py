@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -80,7 +79,7 @@ class State(TypedDict):
     readiness: Readiness
     throttle: Throttle
     telemetry: Telemetry
-    about: health.About
+    about: health.Version
 
 
 def _admin_key(settings: Settings) -> str | None:
@@ -159,12 +158,12 @@ def start(
         Clock(lock.last_used, lock.note_use),
     )  # fmt: skip
     readiness = _load(database, parts, stack, went_back=went_back)
-    about = health.About(
+    about = health.Version(
         version=version("reappear"), model=model.version, provider=network.provider, faiss=FAISS_VERSION,
         database=database.dialect,
     )  # fmt: skip
     stack.callback(Watch(telemetry, parts, readiness, settings.data_dir).end)
-    telemetry.describe(**asdict(about))
+    telemetry.describe(**about.model_dump())
     throttle = Throttle(reads_per_minute=settings.reads_per_minute, writes_per_minute=settings.writes_per_minute)
     return State(parts=parts, readiness=readiness, throttle=throttle, telemetry=telemetry, about=about)
 

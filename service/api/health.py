@@ -1,7 +1,5 @@
 """/livez, /readyz, /metrics, /version: what the ones who keep it running ask."""
 
-from dataclasses import dataclass
-
 from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict
@@ -18,17 +16,6 @@ router = APIRouter(tags=["health"], responses=PROBLEMS)
 metrics_router = APIRouter(tags=["health"])
 
 PATHS = ("/livez", "/readyz", "/metrics")  # asked by an address, or by a name of an inner network
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What is running."""
-
-    version: str
-    model: str
-    provider: str
-    faiss: str
-    database: str
 
 
 class Alive(BaseModel):
@@ -51,7 +38,6 @@ class Version(BaseModel):
     """What is running."""
 
     model_config = ConfigDict(
-        from_attributes=True,
         json_schema_extra={
             "examples": [
                 {"version": "0.1.0", "model": "reid-default@sha256:3f1c9a2b7d04", "provider": "CPUExecutionProvider",
@@ -85,7 +71,8 @@ async def ready(request: Request) -> Ready:
 @router.get("/version", dependencies=[Depends(permitted(Scope.READ))])
 async def version(request: Request) -> Version:
     """Versions of the service, its model and the parts it rests on."""
-    return Version.model_validate(request.state.about)
+    about: Version = request.state.about
+    return about
 
 
 @metrics_router.get(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, select, update
 
 from service.db.erasures import erase_rows
-from service.db.people import GOING
+from service.db.people import GOING, drop_emptied
 from service.db.sightings import Taken, take_crops
 from service.db.tables import api_keys, collections, crops, identities
 
@@ -50,11 +50,7 @@ def take_portion(connection: Connection, collection: int) -> Portion:
         return Portion(Taken([], 0, 0), [], True)
     found = select(crops.c.id).where(crops.c.identity_id.in_(people)).order_by(crops.c.id).limit(CROPS_AT_ONCE)
     taken = take_crops(connection, [int(number) for number in connection.execute(found).scalars()])
-    left = set(connection.execute(select(crops.c.identity_id).where(crops.c.identity_id.in_(people))).scalars())
-    gone = [identity for identity in people if identity not in left]
-    erase_rows(connection, "identity", identities, identities.c.id.in_(gone))
-    connection.execute(delete(identities).where(identities.c.id.in_(gone)))
-    return Portion(taken, [people[identity] for identity in gone], False)
+    return Portion(taken, [people[identity] for identity in sorted(drop_emptied(connection, people))], False)
 
 
 def _some_people(connection: Connection, collection: int) -> dict[int, str]:

@@ -8,8 +8,6 @@ from sqlalchemy import Connection, String, Table, cast, delete, insert, literal,
 from service.db.tables import erasures, meta
 from service.domain import Tombstone
 
-IDS_AT_ONCE = 10_000
-
 
 def erase_rows(connection: Connection, kind: str, table: Table, where: Any) -> None:
     """Note the rows of a table that are about to be removed, in the transaction that removes them."""
@@ -27,6 +25,5 @@ def waiting_tombstones(connection: Connection, limit: int | None = None) -> dict
 
 
 def clear_tombstones(connection: Connection, rows: Sequence[int]) -> None:
-    """Forget rows that the file has."""
-    for start in range(0, len(rows), IDS_AT_ONCE):
-        connection.execute(delete(erasures).where(erasures.c.id.in_(rows[start : start + IDS_AT_ONCE])))
+    """Forget rows, 10,000 at most, that the file has."""
+    connection.execute(delete(erasures).where(erasures.c.id.in_(rows)))

@@ -20,9 +20,8 @@ def count_waiting(connection: Connection) -> int:
 
 
 def clear_outbox(connection: Connection, pictures: Sequence[str]) -> None:
-    """Forget pictures whose files are gone for good."""
-    for start in range(0, len(pictures), IN_AT_ONCE):
-        connection.execute(delete(outbox).where(outbox.c.picture.in_(pictures[start : start + IN_AT_ONCE])))
+    """Forget pictures, 10,000 at most, whose files are gone for good."""
+    connection.execute(delete(outbox).where(outbox.c.picture.in_(pictures)))
 
 
 def await_unlinking(connection: Connection, pictures: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Statements about collections, identities and their attributes."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -75,6 +75,17 @@ def find_collection(connection: Connection, name: str) -> Collection:
     if row is None:
         raise _no_collection(name)
     return _bare(row)
+
+
+def drop_emptied(connection: Connection, people: Iterable[int]) -> set[int]:
+    """Remove those of some people, by our ids, who have no crop left; returns whom."""
+    wanted = set(people)
+    gone = wanted - set(
+        connection.execute(select(crops.c.identity_id).where(crops.c.identity_id.in_(wanted))).scalars()
+    )
+    erase_rows(connection, "identity", identities, identities.c.id.in_(gone))
+    connection.execute(delete(identities).where(identities.c.id.in_(gone)))
+    return gone
 
 
 def look_up_collection(connection: Connection, collection: int) -> Collection | None:

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, or_, select
+from sqlalchemy import Connection, and_, case, func, or_, select
 
-from service.db.erasures import erase_rows
-from service.db.people import find_collections
+from service.db.people import drop_emptied, find_collections
 from service.db.sightings import Taken, take_crops
 from service.db.tables import crops, identities
 from service.domain import Collection
@@ -60,11 +59,7 @@ def take_expired(connection: Connection, collection: Collection, at: datetime, l
     rows = connection.execute(query.order_by(crops.c.id).limit(limit)).all()
     taken = take_crops(connection, [row.id for row in rows])
     owners = {row.identity_id: row.external_id for row in rows}
-    left = set(connection.execute(select(crops.c.identity_id).where(crops.c.identity_id.in_(owners))).scalars())
-    gone = identities.c.id.in_(owners.keys() - left)
-    erase_rows(connection, "identity", identities, gone)
-    connection.execute(delete(identities).where(gone))
-    return TakenExpired(taken, sorted(owners.values()), len(owners.keys() - left))
+    return TakenExpired(taken, sorted(owners.values()), len(drop_emptied(connection, owners)))
 
 
 def _expired(collection: Collection, at: datetime) -> Any:
