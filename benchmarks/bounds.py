@@ -159,10 +159,11 @@ def _bulk(gallery: dict[str, Any]) -> Measured:
 def _pause(pauses: dict[str, Any]) -> Measured:
     if not pauses:
         return NOT
-    kind = max(pauses, key=lambda one: pauses[one]["pause_ms"])
-    worst = pauses[kind]
-    how = f"{kind}: {worst['meanwhile_ms']['max']:.1f} ms of {worst['meanwhile_ms']['searches']:,} searches"
-    return worst["pause_ms"], f"{how}; beside nothing {worst['idle_ms']['max']:.1f} of {worst['idle_ms']['searches']:,}"
+    kind = max(pauses, key=lambda one: float(pauses[one]["pause_ms"]["median"]))
+    worst, pause = pauses[kind], pauses[kind]["pause_ms"]
+    how = f"{kind}: {worst['meanwhile_ms']['max']:.1f} ms of {worst['meanwhile_ms']['searches']:,} searches, beside "
+    how += f"nothing {worst['idle_ms']['max']:.1f} of {worst['idle_ms']['searches']:,}"
+    return pause["median"], f"{how}; {pause['runs']} runs, {pause['min']:.1f} to {pause['max']:.1f}"
 
 
 def _restart(gallery: dict[str, Any]) -> Measured:
