@@ -48,32 +48,41 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
         "json_deserializer": orjson.loads,
     }
     if url.get_backend_name() == "postgresql":
-        engine = _engine(url, pool_pre_ping=True, connect_args=POSTGRES, **common)
+        return _postgresql(url, common)
+    return _sqlite(url, common, read_only=read_only)
 
-        @event.listens_for(engine, "do_connect")
-        def _connect(dialect: Dialect, record: object, arguments: Any, options: Any) -> Any:
-            assert dialect.loaded_dbapi is not None
-            try:
-                return dialect.loaded_dbapi.connect(*arguments, **options)
-            except dialect.loaded_dbapi.ProgrammingError as error:
-                raise DatabaseRefused(BAD_OPTION) from error
 
-        @event.listens_for(engine, "connect")
-        def _set_session(connection: Any, record: object) -> None:
-            connection.execute("SET TIME ZONE 'UTC'")  # else the driver cannot read moments near the year 9999
-            connection.execute("SET idle_in_transaction_session_timeout = '120s'")  # after a cut line locks must go
-            for name, value in POSTGRES_SERVER.items():
-                connection.execute(f"SET {name} = {value}")
-            connection.commit()
+def _postgresql(url: URL, common: dict[str, Any]) -> Engine:
+    engine = _engine(url, pool_pre_ping=True, connect_args=POSTGRES, **common)
 
-        return engine
+    @event.listens_for(engine, "do_connect")
+    def _connect(dialect: Dialect, record: object, arguments: Any, options: Any) -> Any:
+        assert dialect.loaded_dbapi is not None
+        try:
+            return dialect.loaded_dbapi.connect(*arguments, **options)
+        except dialect.loaded_dbapi.ProgrammingError as error:
+            raise DatabaseRefused(BAD_OPTION) from error
+
+    @event.listens_for(engine, "connect")
+    def _set_session(connection: Any, record: object) -> None:
+        connection.execute("SET TIME ZONE 'UTC'")  # else the driver cannot read moments near the year 9999
+        connection.execute("SET idle_in_transaction_session_timeout = '120s'")  # after a cut line locks must go
+        for name, value in POSTGRES_SERVER.items():
+            connection.execute(f"SET {name} = {value}")
+        connection.commit()
+
+    return engine
+
+
+def _sqlite(url: URL, common: dict[str, Any], *, read_only: bool) -> Engine:
     engine = _engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **common)
-    path, first = Path(url.database or ""), list[tuple[int, int] | None]()  # the file that the first connection opened
+    path, opened = Path(url.database or ""), None  # the file that the first connection opened
     os.environ.setdefault("SQLITE_TMPDIR", str(path.absolute().parent))  # a VACUUM needs room
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, record: object) -> None:
-        first.append(_file_at(path))
+        nonlocal opened
+        opened = opened or _file_at(path)
         connection.isolation_level = None  # the driver begins nothing by itself; `_begin` does
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -87,7 +96,7 @@ def make_engine(url: URL, *, pool_size: int, read_only: bool) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        if _file_at(path) != first[0]:  # SQLite would go on in a file that no start finds again
+        if _file_at(path) != opened:  # SQLite would go on in a file that no start finds again
             log.critical("the database file was moved, removed or replaced")
             raise DatabaseDown(
                 "the database file was moved, removed or replaced while the service was running; put it back, "
