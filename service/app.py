@@ -72,6 +72,12 @@ def create_app(
     _add_routes(app, settings)
     answer_errors(app)
     describe(app, asks_for_keys=settings.keys_required)
+    _add_middleware(app, settings, telemetry)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, telemetry: Telemetry) -> None:
+    """What was added last sees a request first."""
     named = _named(settings.allowed_hosts)
     pages: dict[str, Any] = {
         "allow_origins": sorted(_named(settings.cors_origins)), "allow_methods": ["*"],
@@ -94,7 +100,6 @@ def create_app(
     )
     if settings.cors_origins:
         app.add_middleware(CrossOrigin, **pages)
-    return app
 
 
 def _add_routes(app: FastAPI, settings: Settings) -> None:

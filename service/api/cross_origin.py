@@ -1,9 +1,14 @@
 """Headers that let pages of named origins read answers, also those that the guard gives before a request reaches the
 application: what answers preflights is within the guard, what adds headers to all else is around it."""
 
+from http import HTTPStatus
+
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from service.api.errors import answer
 
 
 class Preflights(CORSMiddleware):
@@ -13,6 +18,15 @@ class Preflights(CORSMiddleware):
         """Add nothing."""
         del request_headers
         await self.app(scope, receive, send)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """In the words of this service where it is refused."""
+        response = super().preflight_response(request_headers)
+        if response.status_code < HTTPStatus.BAD_REQUEST:
+            return response
+        said = bytes(response.body).decode()
+        detail = f"{said}; REAPPEAR_CORS_ORIGINS names the origins whose pages may call this service"
+        return answer(response.status_code, "NOT_ALLOWED", detail, {"Vary": "Origin"})
 
 
 class CrossOrigin(CORSMiddleware):

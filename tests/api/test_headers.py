@@ -146,7 +146,10 @@ def test_pages_of_named_sites_may_call_and_others_still_not(tmp_path: Path, sqli
             "https://evil.example", "http://page.example", f"{ORIGIN}.evil.example", f"{ORIGIN}:444", "null", "*",
             "https://sub.page.example", "https://second.example",
         ):  # fmt: skip
-            assert preflight(client, origin).status_code >= 400, origin
+            refused = preflight(client, origin)
+            assert refused.status_code >= 400, origin
+            assert refused.json()["error"] == "NOT_ALLOWED"
+            assert "access-control-allow-origin" not in refused.headers
             assert "access-control-allow-origin" not in client.get("/gallery", headers={"Origin": origin}).headers
             sent = raw(jpeg(1))
             headers = {**sent["headers"], "Origin": origin}
