@@ -1,5 +1,6 @@
 """/gallery: enrol people, list them, change and remove them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
@@ -140,6 +141,11 @@ async def enrol_pictures(
     return Enrolment(**content)
 
 
+def _following(found: Sequence[IdentityRow] | Sequence[CropRow], limit: int) -> str | None:
+    """Where the next page begins, if one more was found than this one shows."""
+    return cursor_after(found[limit - 1].id) if len(found) > limit else None
+
+
 @router.get("")
 async def list_identities(
     access: Reads, after: After, collection: InCollection = DEFAULT_COLLECTION, limit: Limit = 50,
@@ -152,9 +158,7 @@ async def list_identities(
         access.to(collection), collection, after=after, limit=limit, name=parse(_Name, {"name": name}).name,
         conditions=parse_filter(wanted, on_crops=False),
     )  # fmt: skip
-    page = found[:limit]
-    following = cursor_after(page[-1].id) if len(found) > limit else None
-    return Identities(identities=[show_identity(one) for one in page], next=following)
+    return Identities(identities=[show_identity(one) for one in found[:limit]], next=_following(found, limit))
 
 
 @router.get("/{identity}")
@@ -192,10 +196,8 @@ async def list_crops(
     limit: Limit = 50,
 ) -> Crops:
     """List the crops of an identity, page by page."""
-    found = await lookup.page_crops(access.to(collection), collection, identity, after=after, limit=limit + 1)
-    page = found[:limit]
-    following = cursor_after(page[-1].id) if len(found) > limit else None
-    return Crops(crops=[_show_crop(one) for one in page], next=following)
+    found = await lookup.page_crops(access.to(collection), collection, identity, after=after, limit=limit)
+    return Crops(crops=[_show_crop(one) for one in found[:limit]], next=_following(found, limit))
 
 
 @router.delete("/{identity}/crops/{crop}")

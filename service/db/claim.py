@@ -16,7 +16,7 @@ HOLDER = (
 )
 
 
-class Taken(Exception):
+class Claimed(Exception):
     """Another service holds the claim; `holder` says which connection that is, and is for people at a start only."""
 
     def __init__(self, holder: str) -> None:
@@ -26,7 +26,7 @@ class Taken(Exception):
 
 def take(connection: Any, record: object) -> None:
     """Take the claim for a new writing connection. Waits a little for a service that was just killed, or a line that
-    was just cut. Raises Taken."""
+    was just cut. Raises Claimed."""
     for _ in range(CLAIM_TRIES):
         taken = connection.execute("SELECT pg_try_advisory_lock(%s)", (CLAIM,)).fetchone() == (True,)
         connection.commit()
@@ -35,19 +35,19 @@ def take(connection: Any, record: object) -> None:
         time.sleep(CLAIM_WAIT_S)
     holder = connection.execute(HOLDER, (CLAIM,)).fetchone()
     connection.close()
-    raise Taken("" if holder is None else _told(*holder))
+    raise Claimed("" if holder is None else _told(*holder))
 
 
 def hold(database: Path) -> IO[str]:
     """Take the claim on a SQLite file, until what is returned is closed or the process ends. Not on the file itself:
-    closing it a second time would end SQLite's own locks. Raises Taken, OSError."""
+    closing it a second time would end SQLite's own locks. Raises Claimed, OSError."""
     database = database.resolve()  # a link leads to the same one
     file = database.with_name(f"{database.name}.lock").open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise Taken("") from error
+        raise Claimed("") from error
     return file
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, QueuePool, event
 
-from service.db.claim import Taken, hold, take
+from service.db.claim import Claimed, hold, take
 from service.db.engine import make_engine, parse_url
 from service.db.failures import DAMAGED, refusal, translated
 from service.db.rewriting import rewrite_postgresql, rewrite_sqlite
@@ -76,7 +76,7 @@ class Database:
         try:
             with self._whole(), self._writing.begin() as connection:
                 yield connection
-        except Taken as error:
+        except Claimed as error:
             raise DatabaseDown(f"{error} since the connection was lost; stop one of the two") from error
 
     def claim(self) -> None:
@@ -87,7 +87,7 @@ class Database:
                 pass
             if self._file is not None:
                 self._held.callback(hold(self._file).close)
-        except Taken as error:
+        except Claimed as error:
             told = f"{error}; stop it, or set another REAPPEAR_DATABASE_URL{error.holder}"
             raise DatabaseRefused(told) from error
         except OSError as error:

@@ -162,6 +162,18 @@ def _note(url: str, data_dir: Path, path: Path) -> None:
         add_beside(connection, command_entry("backup", f"file={path.name}"))
 
 
+def rows_copied(progress: Progress, total: int) -> Callable[[int], None]:
+    """What is told of each portion of rows, and tells of all until then."""
+    done = 0
+
+    def copied(rows: int) -> None:
+        nonlocal done
+        done += rows
+        progress(done, total, "rows")
+
+    return copied
+
+
 def _read_meta(original: Connection) -> Meta:
     check_revision(original)
     meta = read_meta(original)
@@ -172,13 +184,7 @@ def _read_meta(original: Connection) -> Meta:
 
 def _copy_all(original: Connection, copy: Copy, progress: Progress) -> Meta:
     meta = _read_meta(original)
-    total, done = sum(count_rows(original).values()), 0
-
-    def copied(rows: int) -> None:
-        nonlocal done
-        done += rows
-        progress(done, total, "rows")
-
+    copied = rows_copied(progress, sum(count_rows(original).values()))
     with copy.begin() as connection:
         remove_rows(connection)  # the collection that migrations make
         copy_rows(original, connection, copied)

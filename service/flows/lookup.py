@@ -36,11 +36,12 @@ async def show_identity(parts: Parts, collection: str, external_id: str) -> Iden
 
 
 async def page_crops(parts: Parts, collection: str, external_id: str, *, after: int, limit: int) -> list[Crop]:
-    """Up to `limit` crops of an identity after a position. Raises NotFound."""
+    """Up to `limit` crops of an identity after a position, and one more where there are more, which is not to be shown.
+    Raises NotFound."""
 
     def query(connection: Connection) -> list[Crop]:
         identity = identity_at(connection, collection, external_id).id
-        return list_crops(connection, identity, after=after, limit=limit)
+        return list_crops(connection, identity, after=after, limit=limit + 1)
 
     found = await parts.database.read(query)
     parts.audit.saw("crop.list", collection, [external_id])

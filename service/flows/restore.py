@@ -33,7 +33,7 @@ from service.domain import Tombstone
 from service.errors import BackupRefused
 from service.flows.archive import ArchiveReader
 from service.flows.audit import command_entry
-from service.flows.backup import Progress
+from service.flows.backup import Progress, rows_copied
 from service.flows.checking import check_pictures, check_rows, check_version, in_parts
 from service.flows.reconcile import NAMES_AT_ONCE, settle_files, sweep
 from service.store.folder import FolderStore
@@ -238,13 +238,7 @@ def _stage(archive: ArchiveReader, copy: Copy, store: FolderStore, progress: Pro
 
 def _replace_rows(source: Connection, target: Connection, progress: Progress) -> None:
     """All rows of the source instead of those of the target; its audit log is kept and added to."""
-    total, done = sum(count_rows(source).values()), 0
-
-    def copied(rows: int) -> None:
-        nonlocal done
-        done += rows
-        progress(done, total, "rows")
-
+    copied = rows_copied(progress, sum(count_rows(source).values()))
     remove_rows(target)
     copy_rows(source, target, copied)
     keep_named_pictures(target)
