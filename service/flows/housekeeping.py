@@ -6,12 +6,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from service.db.outbox import known_pictures
 from service.errors import NotReady, Stopping
 from service.flows import emptying, retention, rotation
 from service.flows.keys import load_keys
 from service.flows.outbox import empty_outbox
 from service.flows.parts import Parts
+from service.flows.reconcile import settle_staged
 from service.heaps import trim_heaps
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,5 @@ async def settle_doubtful(parts: Parts) -> None:
     if not names:
         return
     await parts.writer.catch_up()  # which waits for the commits of these names
-    known = await parts.database.read(known_pictures, names)
-    await asyncio.to_thread(parts.store.publish, sorted(known))
-    await asyncio.to_thread(parts.store.discard, [name for name in names if name not in known])
+    await asyncio.to_thread(settle_staged, parts.database, parts.store, names)
     parts.doubtful.difference_update(names)

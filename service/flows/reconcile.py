@@ -1,6 +1,7 @@
 """At start: bring pictures in line with the rows, and rows with what was removed; see that each crop has a vector."""
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -32,9 +33,7 @@ def settle_files(database: Database, store: PictureStore, tombstones: Tombstones
     """Put staged pictures in place whose rows were committed, drop the others, unlink what the outbox holds, and tell
     the file that outlives the database what is erased. Raises OSError, DatabaseDown."""
     staged = store.staged()
-    known = database.read_now(known_pictures, staged)
-    store.publish(sorted(known))
-    store.discard([name for name in staged if name not in known])
+    published = settle_staged(database, store, staged)
     unlinked = 0
     while waiting := database.read_now(what_waits):
         waiting.remove(store, tombstones)
@@ -44,8 +43,17 @@ def settle_files(database: Database, store: PictureStore, tombstones: Tombstones
     if staged or unlinked:
         log.info(
             "settled pictures",
-            extra={"published": len(known), "dropped": len(staged) - len(known), "unlinked": unlinked},
+            extra={"published": published, "dropped": len(staged) - published, "unlinked": unlinked},
         )
+
+
+def settle_staged(database: Database, store: PictureStore, staged: Sequence[str]) -> int:
+    """Put staged pictures in place that a row names, drop the others; returns how many have their place. Raises
+    DatabaseDown."""
+    known = database.read_now(known_pictures, staged)
+    store.publish(sorted(known))
+    store.discard([name for name in staged if name not in known])
+    return len(known)
 
 
 def erase_again(database: Database, meta: Meta, tombstones: Tombstones) -> int:
