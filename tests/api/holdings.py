@@ -10,8 +10,10 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy import Connection, select
 
+from service.db.audit import list_entries
 from service.db.changes import ChangeLog
 from service.db.tables import metadata
+from service.domain import AuditEntry
 from service.flows.parts import Parts
 
 PATIENCE_S = 10.0
@@ -67,3 +69,14 @@ def writer_held(client: TestClient) -> Iterator[threading.Event]:
     finally:
         release.set()
         held.result(PATIENCE_S)
+
+
+def noted(client: TestClient) -> list[AuditEntry]:
+    """What is in the table, without what still waits."""
+    return [one for _, one in parts_of(client).database.read_now(lambda on: list_entries(on, after=0, limit=100_000))]
+
+
+def flushed(client: TestClient) -> list[AuditEntry]:
+    """What is in the table once nothing waits."""
+    wait_for(lambda: len(parts_of(client).audit) == 0)
+    return noted(client)
