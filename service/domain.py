@@ -220,6 +220,12 @@ class VectorIndex(Protocol):
         """Memory that the vectors take, places kept free for more included."""
         ...
 
+    @property
+    def accelerated(self) -> int:
+        """How many vectors something was built from that finds candidates faster than comparing each; 0 where there is
+        no such thing."""
+        ...
+
     def add(self, ids: CropIds, vectors: VectorArray) -> None:
         """Add (n, dim) vectors under n ids that are not in the index."""
         ...

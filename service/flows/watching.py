@@ -27,6 +27,8 @@ class Watch:
         gauges: list[tuple[str, str, Callable[[Parts], float]]] = [
             ("reappear_index_crops", "Crops in the index", lambda parts: len(parts.galleries)),
             ("reappear_index_bytes", "Memory of the vectors in the index", lambda parts: parts.galleries.vector_bytes),
+            ("reappear_index_accelerated", "Vectors on a card or in a FAISS index; 0 with exact kinds",
+             lambda parts: parts.galleries.accelerated),
             ("reappear_generation", "Last change applied to the index", lambda parts: parts.galleries.generation),
             ("reappear_audit_waiting", "Reads not yet written to the audit log", lambda parts: len(parts.audit)),
             ("reappear_database_reads_waiting", "Reads that wait for one of the readers",

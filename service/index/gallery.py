@@ -129,6 +129,11 @@ class Galleries:
         for gallery in list(self._by_collection.values()):
             gallery.vectors.close()
 
+    @property
+    def accelerated(self) -> int:
+        """How many vectors, also such as were removed since, accelerators were built from, in all collections."""
+        return sum(gallery.vectors.accelerated for gallery in list(self._by_collection.values()))
+
     def __len__(self) -> int:
         """How many crops are indexed, in all collections."""
         return sum(len(gallery.vectors) for gallery in list(self._by_collection.values()))

@@ -39,6 +39,7 @@ def test_it_tells_what_is_kept_what_runs_and_what_room_there_is(client: TestClie
     wait_for(lambda: len(parts_of(client).audit) == 0)
     seen = samples(client)
     assert (seen["reappear_index_crops"], seen["reappear_generation"], seen["reappear_ready"]) == (3, 3, 1)
+    assert seen["reappear_index_accelerated"] == 0
     assert seen["reappear_index_bytes"] >= 3 * parts_of(client).model.dim * 4
     assert seen.keys() >= {"reappear_memory_used_bytes", "reappear_memory_limit_bytes"}, "NaN where there is no limit"
     assert 0 < seen["reappear_disk_free_bytes"] <= seen["reappear_disk_bytes"]
