@@ -78,17 +78,19 @@ bench-peers: .venv/test  ## the same vectors in milvus-lite and qdrant local mod
 	$(IN)/python -m benchmarks.report
 
 GPU_EXTRA ?= gpu
-.venv-gpu/ready: pyproject.toml constraints.txt docker/constraints-gpu.txt
-	$(PYTHON) -m venv .venv-gpu
-	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -c docker/constraints-gpu.txt -e '.[$(GPU_EXTRA),test]'
+GPU := .venv-$(GPU_EXTRA)
+$(GPU)/ready: pyproject.toml constraints.txt docker/constraints-gpu.txt
+	$(PYTHON) -m venv $(GPU)
+	$(GPU)/bin/python -m pip install --quiet --disable-pip-version-check 'pip==26.3'
+	$(GPU)/bin/python -m pip install --quiet -c constraints.txt -c docker/constraints-gpu.txt -e '.[$(GPU_EXTRA),test]'
 	@touch $@
 
 bench-gpu: .venv/test  ## search, network and service on a GPU; says so where there is none. GPU_EXTRA=gpu-cuda12 for drivers before R580
-	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) .venv-gpu/ready && .venv-gpu/bin/python -m benchmarks.gpu; else $(IN)/python -m benchmarks.gpu; fi
+	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) $(GPU)/ready && $(GPU)/bin/python -m benchmarks.gpu; else $(IN)/python -m benchmarks.gpu; fi
 	$(IN)/python -m benchmarks.report
 
 test-gpu:  ## the tests that need a GPU, in an environment of their own
-	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) .venv-gpu/ready && .venv-gpu/bin/python -m pytest -m gpu tests/index; else echo 'no GPU: nvidia-smi names none'; fi
+	@if nvidia-smi -L >/dev/null 2>&1; then $(MAKE) $(GPU)/ready && $(GPU)/bin/python -m pytest -m gpu tests/index; else echo 'no GPU: nvidia-smi names none'; fi
 
 SOAK_S ?= 600
 bench-soak: .venv/test  ## mixed load for SOAK_S seconds: does memory stay flat
@@ -103,4 +105,4 @@ bench-overload: .venv/test  ## four times as many requests as can be served; wri
 	@touch $@
 
 clean:  ## remove .venv and caches; data/ stays
-	rm -rf .venv .venv-gpu build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -62,7 +62,7 @@ def check_bounds(results: Results) -> list[dict[str, Any]]:
                *_added(loaded, "own")),
         *_batched(million),
         _bound("search_pause", "longest search while 131,072 vectors are sealed and compacted beside it, over the "
-               "middle one beside nothing, ms", "<=", 20.0, *_pause(results.get("pauses") or {})),
+               "middle one of them all beside nothing, ms", "<=", 20.0, *_pause(results.get("pauses") or {})),
         _bound("bulk_enrolment", "bulk enrolment, acknowledged durable, over raw embedding", ">=", 0.7,
                *_bulk(loaded)),
         _bound("restart_100k", "ready after restart, 100,000 crops, s", "<=", 3.0, *_restart(loaded)),

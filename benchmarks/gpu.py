@@ -237,8 +237,8 @@ def measure_service(seconds: float) -> dict[str, Any]:
     """The whole path over HTTP, network and index on the card: answers a second and latencies by clients."""
     folder = prepare(SERVED)
     service = Service(folder, REAPPEAR_PROVIDER="cuda", REAPPEAR_INDEX="gpu")
-    service.start_timed()
     try:
+        service.start_timed()
         requests = prepare_requests(folder / "requests")["raw"]
         ways = {
             str(clients): partial(run_clients, service.port, requests, clients=clients, seconds=seconds)

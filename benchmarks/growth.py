@@ -64,6 +64,8 @@ def _last(points: Points) -> float | None:
     if len(points) < 2:
         return None
     (x, y), (further, more) = points[-2:]
+    if y <= 0 or more <= 0:
+        return None
     return round(log(more / y) / log(further / x), 3)
 
 

@@ -21,14 +21,15 @@ from service.db.failures import DAMAGED, refusal
 from service.db.schema import check_revision, find_damage, server_clock
 from service.embedding.manifest import read_manifest
 from service.embedding.onnx_model import OnnxModel
-from service.errors import DatabaseDown, FolderInUse, ReappearError
+from service.errors import DatabaseDown, FolderInUse, ModelRefused, ReappearError
 from service.index.faiss_setup import FAISS_BUILD
-from service.index.kinds import kind_of
+from service.index.kinds import check_kind
 from service.store.lock import LOCK_FILE, FolderLock
 from service.store.snapshots import SNAPSHOT_FOLDER, SnapshotFolder, SnapshotRefused
 
 LEAST_FREE_BYTES = 1_000_000_000
 MOST_CLOCK_DRIFT_S = 5
+ANY_DIM = 512
 RELEASED = datetime(2026, 11, 1, tzinfo=UTC)  # a clock before this version was made is wrong
 
 
@@ -80,8 +81,12 @@ def _model(settings: Settings) -> Finding:
 
 
 def _faiss(settings: Settings) -> Finding:
-    """Whether there is an index of the kind that is asked for, which a start would refuse."""
-    kind_of(settings.index, read_manifest(settings.model_dir).output.dim)
+    """Whether there is an index of the kind that is asked for, without which there is no start."""
+    try:
+        dim = read_manifest(settings.model_dir).output.dim
+    except ModelRefused:  # which is told of the model
+        dim = ANY_DIM
+    check_kind(settings.index, dim)
     return Finding("faiss", True, FAISS_BUILD)
 
 

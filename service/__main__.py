@@ -107,10 +107,11 @@ def run(settings: Settings, *, migrate: bool) -> int:
     )  # fmt: skip
     try:
         server.run()
-    except SystemExit:
+    except SystemExit as ended:
         if server.started:
             raise
-        log.critical("cannot start: %s cannot be listened on", web_address(settings.host, settings.port))
+        if ended.code:  # uvicorn's, and else of a signal
+            log.critical("cannot start: %s cannot be listened on", web_address(settings.host, settings.port))
         return 3  # why not stands in the line before
     if server.needs_new_start:
         return 4

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOT_SETTINGS = {"REAPPEAR_URL", "REAPPEAR_KEY", "REAPPEAR_SHARED_DATA"}  # of commands, and of evaluation
 OF_TESTS = "REAPPEAR_TEST_"
 ORIGINS = r"^(\s*https?://[^\s,/*]+\s*(,|$))*$"  # named ones only: no *
+USER_AND_PLACE = re.compile(r"(?:(?P<user>[^:/]*)(?::[^@]*)?@)?(?P<place>.*)", re.DOTALL)  # as SQLAlchemy parts them
 HOST_NAME = re.compile(r"[A-Za-z0-9._-]+")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -138,10 +139,10 @@ class Settings(BaseSettings):
         """The database URL in force, with its password. Raises OSError for a password file that cannot be read."""
         if self.database_url and self.database_password_file is not None:
             scheme, _, rest = self.database_url.partition("://")
-            rest, mark, options = rest.partition("?")  # in which an @ parts nothing
-            user, _, place = rest.rpartition("@")
+            parts = USER_AND_PLACE.fullmatch(rest)
+            assert parts is not None
             password = quote(self.database_password_file.read_text().strip(), safe="")
-            return f"{scheme}://{user.partition(':')[0]}:{password}@{place}{mark}{options}"
+            return f"{scheme}://{parts['user'] or ''}:{password}@{parts['place']}"
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'reappear.db'}"
 
     @property

@@ -138,6 +138,9 @@ def test_a_misspelt_setting_is_refused_however_it_begins(name: str, monkeypatch:
     [
         ("postgresql://u@h/db", "postgresql://u:p%40w@h/db"),
         ("postgresql://u:old@h/db", "postgresql://u:p%40w@h/db"),
+        ("postgresql://u:a?b/c@h/db", "postgresql://u:p%40w@h/db"),
+        ("postgresql://h/db?application_name=a@b", "postgresql://:p%40w@h/db?application_name=a@b"),
+        ("postgresql://u:old@h/db?application_name=a@b", "postgresql://u:p%40w@h/db?application_name=a@b"),
         ("postgresql://u@h/db?application_name=a@b", "postgresql://u:p%40w@h/db?application_name=a@b"),
     ],
 )

@@ -24,9 +24,11 @@ class Preflights(CORSMiddleware):
         response = super().preflight_response(request_headers)
         if response.status_code < HTTPStatus.BAD_REQUEST:
             return response
-        said = bytes(response.body).decode()
-        detail = f"{said}; REAPPEAR_CORS_ORIGINS names the origins whose pages may call this service"
-        return answer(response.status_code, "NOT_ALLOWED", detail, {"Vary": "Origin"})
+        detail = bytes(response.body).decode()
+        if "origin" in detail:
+            detail += "; REAPPEAR_CORS_ORIGINS names the origins whose pages may call this service"
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return answer(response.status_code, "NOT_ALLOWED", detail, kept)
 
 
 class CrossOrigin(CORSMiddleware):

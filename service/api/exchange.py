@@ -72,7 +72,7 @@ class Exchange:
         self._send = send
         self._deadline = asyncio.get_running_loop().time() + bodies.timeout_s
         self._whole = False
-        self._taken = 0
+        self._taken = self._dropped = 0
         self.status = 0
         self.headers: dict[str, str] = {}  # of the answer, beside those that every answer has
 
@@ -152,6 +152,10 @@ class Exchange:
         self._whole = not message.get("more_body", False)
         return message
 
+    def ends_now(self) -> None:
+        """Nobody waits for the rest of the body any more."""
+        self._closes = False
+
     async def hear_out(self) -> None:
         """Where the connection ends with the answer, drop what is still to come of the body first: a connection that is
         closed with something unread is reset, and takes the answer with it."""
@@ -160,9 +164,8 @@ class Exchange:
                 await self._drain()
 
     async def _drain(self) -> None:
-        dropped = 0
-        while dropped < DRAIN_FACTOR * self._bodies.most:
+        while self._dropped < DRAIN_FACTOR * self._bodies.most:
             message = await self._next()
-            dropped += len(message.get("body", b""))
+            self._dropped += len(message.get("body", b""))
             if message["type"] != "http.request" or not message.get("more_body"):
                 return

@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from starlette.datastructures import Headers
@@ -73,9 +74,10 @@ class Guard:
         lane, admission = WORK.get((scope["method"], scope["path"])), _admission_of(scope)
         exchange = Exchange(self._bodies, receive, send, lane, admission, closes=_closes(scope, headers))
         if lane is not None and admission is not None and admission.is_full(lane):
-            await exchange.hear_out()
+            with suppress(asyncio.CancelledError):  # a stop does not wait, and it is refused all the same
+                await exchange.hear_out()
             await self.refusals.answer(send, known_as, scope["method"], scope["path"])
-            return  # before the body is read, routed and parsed: in a flood that would cost more than the work itself
+            return  # before the body is kept, routed and parsed: in a flood that would cost more than the work itself
         token = request_id.set(known_as)
         started = time.perf_counter()
         try:
@@ -99,6 +101,7 @@ class Guard:
         except asyncio.CancelledError:
             if exchange.status:
                 raise
+            exchange.ends_now()
             await problem(self._cut_off(scope))(scope, exchange.receive, exchange.send)
         except Exception:
             log.exception("a request failed")

@@ -5,6 +5,7 @@ refusals are held for a moment (docs/decisions/0032-refusals-are-held.md)."""
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from starlette.types import Send
 
@@ -41,7 +42,7 @@ class Refusals:
         self._at_once = min(self._at_once + EACH, MOST)
 
     async def answer(self, send: Send, request_id: str, method: str, path: str) -> None:
-        """Refuse one request; its body, which may still be on its way, is dropped by the server."""
+        """Refuse one request; what may still be on its way of its body is dropped by the server."""
         held = HELD_S if self._at_once == 0 else 0.0
         self._at_once = max(self._at_once - 1, 0)
         self._telemetry.observe_request(method, path, self._status, held)
@@ -50,7 +51,8 @@ class Refusals:
             asyncio.get_running_loop().call_later(LOG_EVERY_S, self._tell)
         self._untold += 1
         if held:
-            await asyncio.sleep(held)
+            with suppress(asyncio.CancelledError):  # by a stop, which does not wait
+                await asyncio.sleep(held)
         headers = [*self._headers, (b"x-request-id", request_id.encode())]
         await send({"type": "http.response.start", "status": self._status, "headers": headers})
         await send({"type": "http.response.body", "body": self._body})

@@ -61,6 +61,6 @@ def parts_of(images: ImageArray) -> Iterator[tuple[int, ImageArray]]:
 
 
 def share_of(bound_mb: int, size: int) -> int:
-    """What a session of a size gets of a bound of memory, in MiB: half of it is shared evenly, for weights and
-    libraries, half by the size of a batch."""
-    return int(bound_mb * (1 / len(SIZES) + size / sum(SIZES)) / 2)
+    """What a session of a size gets of a bound of memory, in MiB, 0 for none: half of it is shared evenly, for weights
+    and libraries, half by the size of a batch."""
+    return max(int(bound_mb * (1 / len(SIZES) + size / sum(SIZES)) / 2), min(bound_mb, 1))

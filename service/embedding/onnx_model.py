@@ -2,7 +2,9 @@
 another vector than it gave when exported, and a provider that is listed but not really used."""
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,12 @@ class OnnxModel:
         def open_session(size: int) -> onnxruntime.InferenceSession:
             return _open_session(path, self.provider, cuda_options(share_of(gpu_memory_mb, size)))
 
-        return Buckets(open_session, self.manifest, "cuda")
+        try:
+            return Buckets(open_session, self.manifest, "cuda")
+        except ModelRefused:
+            raise
+        except Exception as error:  # ONNX Runtime raises its own unexported classes
+            raise ModelRefused(f"{path} cannot be made ready on the GPU: {error}") from error
 
     def _warm_up(self) -> None:
         """Run every size of batch once that has a plan to make. Raises ModelRefused where the GPU does not."""
@@ -151,7 +158,8 @@ def _open_session(
             "install the `gpu` extra, or set REAPPEAR_PROVIDER=cpu"
         )
     if provider == PROVIDERS["cuda"]:
-        onnxruntime.preload_dlls()  # of NVIDIA's wheels, where no search path of this machine leads to them
+        with redirect_stdout(sys.stderr):  # what it says is not for programs
+            onnxruntime.preload_dlls()  # of NVIDIA's wheels, where no search path of this machine leads to them
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1 if core is None else 2
     if core is not None:

@@ -34,7 +34,7 @@ from service.db.engine import make_engine, parse_url
 from service.db.failures import translated
 from service.db.pruning import all_pictures, count_pictures, drop_gone_pictures, erase_gone
 from service.db.schema import check_revision, check_there, revision_of
-from service.errors import BackupRefused, FolderInUse, NotFound
+from service.errors import BackupRefused, FolderRefused, NotFound
 from service.flows.archive import FORMAT, ROWS, ArchiveWriter
 from service.flows.audit import command_entry
 from service.store.folder import FolderStore
@@ -82,8 +82,10 @@ def back_up(
     DatabaseDown; then there is no file."""
     began = datetime.now(UTC)
     path = path.absolute()
-    if path.resolve().is_relative_to(data_dir.resolve()):
-        raise BackupRefused(f"{path} is in the folder of the service; write the backup somewhere else")
+    place, parsed = path.parent.resolve() / path.name, parse_url(database_url)
+    is_database = parsed.get_backend_name() == "sqlite" and place == Path(str(parsed.database)).resolve()
+    if is_database or place.is_relative_to(data_dir.resolve()):
+        raise BackupRefused(f"{path} is the service's, or in its folder; write the backup somewhere else")
     rows = path.with_name(f"{path.name}.rows")
     with whole_file(path, overwrite=overwrite) as file, _empty_copy(rows) as copy, ExitStack() as stack:
         writer = ArchiveWriter(file, int(began.timestamp()))
@@ -141,11 +143,11 @@ def _original(url: str, data_dir: Path) -> Iterator[Connection]:
 
 @contextmanager
 def _kept_idle(data_dir: Path) -> Iterator[None]:
-    """Where no service runs, none starts meanwhile. Raises FolderRefused where the folder cannot be written."""
+    """Where no service runs, none starts meanwhile."""
     try:
         lock = FolderLock(data_dir)
-    except FolderInUse:
-        log.debug("a service runs")
+    except FolderRefused:
+        log.debug("a service has the folder, or none can start there")
         yield
         return
     try:

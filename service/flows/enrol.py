@@ -16,11 +16,10 @@ from service.db.audit import add_entries
 from service.db.changes import ChangeLog
 from service.db.people import add_identity, change_identity, find_collection, look_up_identity, show_identity
 from service.db.sightings import NewCrop, add_crops
-from service.domain import Collection, CropIds, Identity, Quality, Sighting, VectorArray, VectorIndex
+from service.domain import Collection, Identity, Quality, Sighting, VectorArray
 from service.errors import BadInput, BadPicture, Conflict, OutcomeUnknown
 from service.flows.admission import Lane
 from service.flows.audit import entry
-from service.flows.courses import Course, Found, Search
 from service.flows.merge import Patch
 from service.flows.parts import Parts
 from service.flows.pictures import Opened, Stored, Upload
@@ -182,15 +181,9 @@ async def _similarities(
     gallery = parts.galleries.of(collection)
     crops = np.array(gallery.crops(known.id) if known else (), np.int64)
     if len(crops):
-        best = await parts.long_courses.take(_best_of_each(gallery.vectors, vectors, crops))
-        among = np.maximum(among, best)
+        best, _ = await asyncio.to_thread(gallery.vectors.search, vectors, 1, crops)
+        among = np.maximum(among, best[:, 0])
     return [min(float(best), 1.0) if np.isfinite(best) else None for best in among]
-
-
-def _best_of_each(index: VectorIndex, vectors: VectorArray, crops: CropIds) -> Course[VectorArray]:
-    """For each vector its best similarity to some crops, (n,)."""
-    found: Found = yield Search(index, vectors, 1, crops)
-    return found[0][:, 0]
 
 
 def _identity(connection: Connection, collection: int, request: Enrolment) -> tuple[int, bool]:

@@ -99,7 +99,7 @@ def _measure(
     began = time.perf_counter()
     index.add(np.arange(len(vectors)), vectors)
     build_s = time.perf_counter() - began
-    if kind.build is not None and not index.accelerated:
+    if kind.build is not None and (index.failure or not index.accelerated):
         needed = block_rows * max(1, -(-kind.least // block_rows))
         few = f"it is built from {needed:,} vectors on, and fewer are compared one by one, as by exact"
         return Measured(kind.name, refused=index.failure or few), np.empty((0, K), np.int64)

@@ -33,19 +33,26 @@ TELL_EVERY_S = 60
 Value = TypeVar("Value")
 
 
+def find_card(library: Any = faiss) -> list[str]:
+    """What FAISS was built with. Uses nothing of the card. Raises IndexRefused where this build, or this machine, has
+    none."""
+    options: list[str] = library.get_compile_options().split()
+    if "GPU" not in options:
+        raise IndexRefused(
+            "REAPPEAR_INDEX=gpu needs a GPU build of FAISS, and this one has none "
+            f"({' '.join(options)}); install the extra gpu or gpu-cuda12 in place of cpu"
+        )
+    if not library.get_num_gpus():
+        raise IndexRefused("REAPPEAR_INDEX=gpu: FAISS sees no card; is the driver there, and the card visible?")
+    return options
+
+
 class Card:
     """The first card that FAISS sees, and the thread that owns it."""
 
     def __init__(self, library: Any = faiss) -> None:
         """Raises IndexRefused where this build of FAISS, or this machine, has no card, or none that works."""
-        options = library.get_compile_options().split()
-        if "GPU" not in options:
-            raise IndexRefused(
-                "REAPPEAR_INDEX=gpu needs a GPU build of FAISS, and this one has none "
-                f"({' '.join(options)}); install the extra gpu or gpu-cuda12 in place of cpu"
-            )
-        if not library.get_num_gpus():
-            raise IndexRefused("REAPPEAR_INDEX=gpu: FAISS sees no card; is the driver there, and the card visible?")
+        options = find_card(library)
         self.cuvs = "NVIDIA_CUVS" in options
         self.limit = CUVS_LIMIT if self.cuvs else CLASSIC_LIMIT
         self._library = library

@@ -9,7 +9,7 @@ import faiss
 import numpy as np
 
 from service.index.accelerators import Accelerator, Source, build_by_factory, empty_index, least_rows
-from service.index.cards import Card
+from service.index.cards import Card, find_card
 from service.index.sketch import ROUNDING
 
 HALF_ROUNDING = 2e-3  # twice 2 ** -10, the bound of both vectors' rounding to float16: a row that was not fetched may
@@ -30,8 +30,17 @@ class Kind:
     least: int = 1  # rows below which there is no accelerator
 
 
+GPU = "gpu"
 EXACT = Kind("exact")
 EXACT_HALVES = Kind("exact-fp16", np.float16)
+
+
+def check_kind(name: str, dim: int) -> None:
+    """Raises IndexRefused where there is no such kind here; takes nothing of a card that others may need."""
+    if name == GPU:
+        find_card()
+    else:
+        kind_of(name, dim)
 
 
 def kind_of(name: str, dim: int, library: Any = faiss) -> Kind:
@@ -41,9 +50,9 @@ def kind_of(name: str, dim: int, library: Any = faiss) -> Kind:
         return EXACT
     if name == EXACT_HALVES.name:
         return EXACT_HALVES
-    if name == "gpu":
+    if name == GPU:
         card = Card(library)
-        return Kind("gpu", build=card.build, sweep=card.sweep, slack=HALF_ROUNDING, widening=2, spare=64)
+        return Kind(GPU, build=card.build, sweep=card.sweep, slack=HALF_ROUNDING, widening=2, spare=64)
     factory, _, parameters = (part.strip() for part in name.partition(";"))
     empty = empty_index(factory, parameters, dim)
     build = partial(build_by_factory, factory, parameters)

@@ -135,6 +135,7 @@ def test_the_doctor_finds_a_well_installation_well_and_says_what_is_wrong(
     (torn / "index" / "snapshot-00000001.json").write_bytes(b"{}")
     wrong = {
         "model": {"REAPPEAR_MODEL_DIR": str(broken)},
+        "faiss": {"REAPPEAR_INDEX": "IVFx"},
         "database": {"REAPPEAR_DATABASE_URL": f"sqlite:///{tmp_path / 'no' / 'such.db'}"},
         "folder": {"REAPPEAR_DATA_DIR": str(tmp_path / "nowhere")},
         "snapshot": {"REAPPEAR_DATA_DIR": str(torn)},

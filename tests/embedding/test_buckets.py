@@ -30,7 +30,7 @@ def test_images_are_parted_into_few_sizes_and_none_is_lost(count: int) -> None:
         assert not [one for one in SIZES if len(part) <= one < size], "no smaller one would do"
 
 
-@given(st.integers(0, 1 << 20))
+@given(st.integers(64, 1 << 20))
 def test_all_sizes_together_keep_to_a_bound_of_memory_and_none_starves(bound_mb: int) -> None:
     shares = [share_of(bound_mb, size) for size in SIZES]
     assert sum(shares) <= bound_mb
@@ -128,3 +128,13 @@ def test_a_gpu_without_room_for_a_size_is_refused_with_what_to_do(asked: Asked) 
 
 def test_without_a_bound_none_is_told() -> None:
     assert "gpu_mem_limit" not in cuda_options(share_of(0, 32))
+    assert cuda_options(share_of(1, 1))["gpu_mem_limit"] == str(1 << 20), "and a small one is not none"
+
+
+def test_a_card_that_has_no_room_for_pictures_is_refused(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*arguments: object) -> object:
+        raise RuntimeError("CUDA failure 2: out of memory")
+
+    monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_numpy", no_room)
+    with pytest.raises(ModelRefused, match=r"cannot be made ready on the GPU: CUDA failure 2"):
+        OnnxModel(FOLDER, provider="cuda", threads=1)

@@ -174,12 +174,23 @@ def test_where_a_search_on_the_card_fails_the_rows_are_compared_and_it_is_told_o
 
 
 def test_searches_come_between_the_parts_of_a_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part is copied in a turn of its own at the card."""
     monkeypatch.setattr(cards, "ADDED_AT_ONCE", 32)
     card = StandIn()
     index = SegmentedIndex(DIM, kind_of("gpu", DIM, card), block_rows=100)
     card.added.clear()
+    turns: list[list[int]] = []
+    call = cards.Card.call
+
+    def noted(self: cards.Card, act: Any, *arguments: Any) -> Any:
+        before = len(card.added)
+        found = call(self, act, *arguments)
+        turns.append(card.added[before:])
+        return found
+
+    monkeypatch.setattr(cards.Card, "call", noted)
     index.add(np.arange(100), unit_vectors(100, DIM, seed=7))
-    assert card.added == [32, 32, 32, 4]
+    assert [turn for turn in turns if turn] == [[32], [32], [32], [4]]
 
 
 def test_vectors_that_halves_cannot_tell_apart_are_found_by_a_card_all_the_same() -> None:
@@ -262,3 +273,30 @@ def test_rows_that_cannot_be_packed_once_are_packed_later_and_sealed_all_the_sam
     index.add(np.arange(8, 64), vectors[8:])
     assert index._state.segments
     assert index.search(vectors[40:41], 1)[1].tolist() == [[40]]
+
+
+def test_a_row_that_rounding_makes_worse_behind_many_that_it_makes_better_is_found() -> None:
+    """Query and rows lie beside the middle between two halves: the best row is rounded down, the others up, each by
+    nearly 2 ** -10, so that a card gives none but the others."""
+    half = LARGE_DIM // 2
+    query = np.repeat([_beside(LARGE_DIM**-0.5, up=False), _beside(LARGE_DIM**-0.5, up=True)], half)
+    best, others = np.zeros(LARGE_DIM), np.zeros(LARGE_DIM)
+    best[:half], others[half:] = _beside(2**-4, up=False), _beside(2**-4, up=True)
+    similarity = query @ best
+
+    def of(wanted: float) -> VectorArray:
+        row = others.copy()
+        row[-1] += (wanted - query @ row) / query[-1]
+        return row.astype(np.float32)
+
+    rows = np.array([of(similarity - 4e-5), *[of(similarity - 1.1e-3)] * 130, best], np.float32)
+    index = SegmentedIndex(LARGE_DIM, kind_of("gpu", LARGE_DIM, StandIn(cuvs=True)), block_rows=len(rows))
+    index.add(np.arange(len(rows)), rows)
+    assert index._state.segments
+    assert index.search(query[None].astype(np.float32), 1)[1].tolist() == [[len(rows) - 1]]
+
+
+def _beside(value: float, *, up: bool) -> float:
+    """A number that is nearly in the middle between two halves, and rounded up or down."""
+    low = np.float16(value)
+    return float((float(low) + float(np.nextafter(low, np.float16(10)))) / 2 * (1 + (3e-6 if up else -3e-6)))

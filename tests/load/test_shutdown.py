@@ -60,17 +60,16 @@ def test_a_stop_does_not_wait_for_an_upload_that_never_ends(tmp_path: Path, sqli
     assert audit(f"sqlite:///{path}", server.data_dir) == []
 
 
-def test_who_is_cut_off_by_a_stop_is_told_so(serve: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_who_is_cut_off_by_a_stop_is_told_so(connection: str, serve: Callable[..., Server]) -> None:
     server = serve(REAPPEAR_STOP_TIMEOUT_S="1")
-    told = {b"/query": b"STOPPING", b"/gallery?identity=one": b"OUTCOME_UNKNOWN"}
+    told = {"/query": b"STOPPING", "/gallery?identity=one": b"OUTCOME_UNKNOWN"}
     with ExitStack() as stack:
         uploads = {}
         for route in told:
             uploads[route] = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
-            head = (
-                b"POST " + route + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/jpeg\r\nContent-Length: 9999"
-            )
-            uploads[route].sendall(head + b"\r\n\r\n\xff")
+            head = f"POST {route} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: {connection}\r\nContent-Type: image/jpeg"
+            uploads[route].sendall(f"{head}\r\nContent-Length: 9999\r\n\r\n".encode() + b"\xff")
         time.sleep(0.2)
         assert server.stop() == 0
         for route, code in told.items():
