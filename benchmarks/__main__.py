@@ -24,8 +24,8 @@ QUICK_SIZES = (1_000, 10_000, 100_000)
 LOAD = (1_000, 100_000, 1_000_000)  # the others only show the growth
 KS_AT = 100_000  # and filters from there on: in smaller galleries the search takes too little to tell
 CROPS_PER_S = 150_000  # at least so long under load: a run in which nothing is answered tells nothing
-FULL = Plan(seconds=5, repeats=3, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
-QUICK = Plan(seconds=1, repeats=2, clients=(1, 8, 32, 128), naive_clients=(1, 32))
+FULL = Plan(seconds=5, repeats=3, turns=5, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
+QUICK = Plan(seconds=1, repeats=2, turns=2, clients=(1, 8, 32, 128), naive_clients=(1, 32))
 
 
 def main() -> int:

@@ -116,7 +116,7 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
     enrolment."""
     service, plan = Service(folder), scope.plan
     in_turn = alone if scope.turns else None
-    times = {"seconds": plan.seconds, "raw_seconds": scope.raw_seconds, "repeats": plan.repeats}
+    times = {"seconds": plan.seconds, "raw_seconds": scope.raw_seconds, "repeats": plan.turns}
     say(f"{crops:,} crops: start")
     found: dict[str, Any] = {"first_start_s": round(service.start_timed(), 3)}
     try:

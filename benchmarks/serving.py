@@ -32,6 +32,7 @@ class Plan:
 
     seconds: float
     repeats: int
+    turns: int  # of the service and its parts, whose ratios are promised
     clients: tuple[int, ...]
     naive_clients: tuple[int, ...]
 
