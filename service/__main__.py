@@ -110,7 +110,7 @@ def run(settings: Settings, *, migrate: bool) -> int:
     except SystemExit as ended:
         if server.started:
             raise
-        if ended.code:  # uvicorn's, and else of a signal
+        if ended.code and not server.lifespan.should_exit:  # else a signal ended it, or the start was refused
             log.critical("cannot start: %s cannot be listened on", web_address(settings.host, settings.port))
         return 3  # why not stands in the line before
     if server.needs_new_start:

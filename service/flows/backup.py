@@ -82,9 +82,9 @@ def back_up(
     DatabaseDown; then there is no file."""
     began = datetime.now(UTC)
     path = path.absolute()
-    place, parsed = path.parent.resolve() / path.name, parse_url(database_url)
-    is_database = parsed.get_backend_name() == "sqlite" and place == Path(str(parsed.database)).resolve()
-    if is_database or place.is_relative_to(data_dir.resolve()):
+    named, parsed = path.parent.resolve() / path.name, parse_url(database_url)
+    is_database = parsed.get_backend_name() == "sqlite" and named == Path(str(parsed.database)).resolve()
+    if is_database or named.is_relative_to(data_dir.resolve()):
         raise BackupRefused(f"{path} is the service's, or in its folder; write the backup somewhere else")
     rows = path.with_name(f"{path.name}.rows")
     with whole_file(path, overwrite=overwrite) as file, _empty_copy(rows) as copy, ExitStack() as stack:

@@ -119,6 +119,7 @@ def test_a_port_that_is_taken_is_told_and_ends_as_every_refused_start(tmp_path: 
         refused = start(tmp_path / "data", "--migrate", REAPPEAR_PORT=str(taken.getsockname()[1]))
     assert refused.returncode == 3, refused.stderr
     assert "address already in use" in refused.stderr
+    assert "cannot start: http://127.0.0.1:" in refused.stderr
 
 
 def test_the_process_says_on_standard_error_why_it_does_not_start(tmp_path: Path) -> None:
