@@ -3,6 +3,7 @@ erased meanwhile: their rows are taken out again, and the bytes of pictures alre
 
 import hashlib
 import logging
+import tarfile
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
@@ -82,10 +83,8 @@ def back_up(
     DatabaseDown; then there is no file."""
     began = datetime.now(UTC)
     path = path.absolute()
-    named, parsed = path.parent.resolve() / path.name, parse_url(database_url)
-    is_database = parsed.get_backend_name() == "sqlite" and named == Path(str(parsed.database)).resolve()
-    if is_database or named.is_relative_to(data_dir.resolve()):
-        raise BackupRefused(f"{path} is the service's, or in its folder; write the backup somewhere else")
+    if overwrite and path.is_file() and path.stat().st_size and not tarfile.is_tarfile(path):
+        raise BackupRefused(f"{path} is there and no backup, and only backups are overwritten; name another file")
     rows = path.with_name(f"{path.name}.rows")
     with whole_file(path, overwrite=overwrite) as file, _empty_copy(rows) as copy, ExitStack() as stack:
         writer = ArchiveWriter(file, int(began.timestamp()))
