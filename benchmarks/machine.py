@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import time
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,9 @@ def _version(name: str) -> str | None:
         return None
 
 
+@cache
 def commit() -> str:
-    """The version of this tree, "-dirty" where it was changed since."""
+    """The version of this tree when it was first asked for, "-dirty" where it was changed since."""
     asked = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     )
