@@ -24,8 +24,8 @@ QUICK_SIZES = (1_000, 10_000, 100_000)
 LOAD = (1_000, 100_000, 1_000_000)  # the others only show the growth
 KS_AT = 100_000  # and filters from there on: in smaller galleries the search takes too little to tell
 CROPS_PER_S = 150_000  # at least so long under load: a run in which nothing is answered tells nothing
-FULL = Plan(seconds=5, repeats=3, turns=5, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
-QUICK = Plan(seconds=1, repeats=2, turns=2, clients=(1, 8, 32, 128), naive_clients=(1, 32))
+FULL = Plan(seconds=5, repeats=3, turns=5, rounds=3, clients=(1, 8, 32, 128), naive_clients=(1, 8, 32, 128))
+QUICK = Plan(seconds=1, repeats=2, turns=2, rounds=1, clients=(1, 8, 32, 128), naive_clients=(1, 32))
 
 
 def main() -> int:
@@ -51,7 +51,7 @@ def main() -> int:
         write_results(results)
     if "pauses" in arguments.only:
         _say("pauses")
-        results["pauses"] = measure_pauses()
+        results["pauses"] = measure_pauses(quick=arguments.quick)
     if "overload" in arguments.only:
         _say("overload")
         results["overload"] = measure_overload(2 if arguments.quick else 8)
@@ -83,10 +83,14 @@ def measure_overload(seconds: float) -> dict[str, Any]:
     return found
 
 
-def measure_pauses() -> dict[str, Any]:
+def measure_pauses(*, quick: bool) -> dict[str, Any]:
     """How long searches wait for what the index does beside them, in a process of its own."""
     ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.pauses"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-m", "benchmarks.pauses", *(["--quick"] if quick else [])],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     found: dict[str, Any] = json.loads(ended.stdout)
     return found

@@ -126,7 +126,7 @@ def measure_whole(crops: int, folder: Path, scope: Scope, alone: dict[str, Any] 
         say(f"{crops:,} crops: one client")
         found["latency"] = measure_latency(service, requests["raw"], seconds=plan.seconds, repeats=plan.repeats)
         if scope.ks:
-            found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds, repeats=plan.repeats)
+            found["by_k"] = measure_k(service, folder, KS, seconds=plan.seconds, repeats=plan.rounds)
         if in_turn is not None:
             say(f"{crops:,} crops: in turn with its parts")
             found["turns"] = measure_query_turns(service, folder / "vectors.npy", requests["raw"], in_turn, **times)

@@ -26,20 +26,20 @@ BLOCKS = 2
 ADDED_AT_ONCE, REMOVED_AT_ONCE = 512, 64
 COMMIT_S = 0.001  # between two changes: the least that a transaction takes
 FIRST = 5_000  # that are there before
-IDLE_S = 2.0
+IDLE_S = 1.0
 REPEATS = 3
 
 
 def main() -> int:
     """Prints one JSON object: by kind the times of searches beside nothing and beside changes, in milliseconds."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pauses", description=__doc__)
-    parser.add_argument("--blocks", type=int, default=BLOCKS, help=f"of {BLOCK_ROWS} vectors, that come and partly go")
-    arguments = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="once instead of three times")
+    repeats = 1 if parser.parse_args().quick else REPEATS
     tune_faiss(DIM)
     gc.collect()
     gc.freeze()  # as the service does once it has started
     gc.set_threshold(COLLECT_AFTER)
-    runs = [{kind: measure_pauses(kind, arguments.blocks * BLOCK_ROWS) for kind in KINDS} for _ in range(REPEATS)]
+    runs = [{kind: measure_pauses(kind, BLOCKS * BLOCK_ROWS) for kind in KINDS} for _ in range(repeats)]
     print(json.dumps({kind: _middle([run[kind] for run in runs]) for kind in KINDS}))
     return 0
 

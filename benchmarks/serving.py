@@ -33,6 +33,7 @@ class Plan:
     seconds: float
     repeats: int
     turns: int  # of the service and its parts, whose ratios are promised
+    rounds: int  # of all k
     clients: tuple[int, ...]
     naive_clients: tuple[int, ...]
 
