@@ -218,7 +218,7 @@ def measure_index(rows: int, seconds: float) -> dict[str, Any]:
     adding = (partial(index.add, np.arange(rows + start, rows + start + CHANGED), fresh) for start in _steps(10))
     removing = (partial(index.remove, np.arange(start, start + CHANGED)) for start in _steps(10))
     for name, acts in ((f"add {CHANGED}", adding), (f"remove {CHANGED}", removing)):
-        out[name] = [_ms(act) for act in acts]
+        out[name] = list(map(_ms, acts))
     out["purge"] = [_ms(index.purge)]
     return {name: figure(values) for name, values in out.items()}
 
@@ -228,9 +228,8 @@ def _steps(times: int) -> range:
 
 
 def _ms(act: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    act()
-    return (time.perf_counter() - began) * 1000
+    (took,) = times_of(act, seconds=0, least=1, warm_up=0)
+    return took * 1000
 
 
 def measure_service(seconds: float) -> dict[str, Any]:

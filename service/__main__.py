@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -123,7 +124,7 @@ def _say(text: str) -> None:
     try:
         print(text, flush=True)
     except OSError:
-        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - what is still in the buffer would fail at the end
+        with Path(os.devnull).open("w") as nowhere:  # what is still in the buffer would fail at the end
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 

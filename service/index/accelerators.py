@@ -121,6 +121,11 @@ def _written_bytes(index: Any) -> int:
     return written
 
 
+def last_line(error: Exception) -> str:
+    """The last line that FAISS said."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 def _said(error: Exception) -> str:
     """The last thing that FAISS said, without where in its source."""
-    return str(error).strip().splitlines()[-1].rpartition(": ")[2][:200]
+    return last_line(error).rpartition(": ")[2][:200]

@@ -16,7 +16,7 @@ import numpy as np
 
 from service.domain import VectorArray
 from service.errors import IndexRefused
-from service.index.accelerators import Source
+from service.index.accelerators import Source, last_line
 from service.index.blocks import GONE
 from service.index.scan import Found
 
@@ -66,8 +66,8 @@ class Card:
             self._try()
         except (RuntimeError, MemoryError) as error:
             raise IndexRefused(
-                f"REAPPEAR_INDEX=gpu: the card cannot be used: {_said(error)}; see what else runs on it, and that the "
-                "driver fits this build's CUDA"
+                f"REAPPEAR_INDEX=gpu: the card cannot be used: {last_line(error)[:200]}; see what else runs on it, and "
+                "that the driver fits this build's CUDA"
             ) from error
 
     def call(self, act: Callable[..., Value], *arguments: Any) -> Value:
@@ -90,7 +90,7 @@ class Card:
             self._dropped.append(key)
             raise IndexRefused(
                 f"the card has no room for {source.count} × {source.dim} float16 "
-                f"({source.count * source.dim * 2 / 1e9:.1f} GB): {_said(error)}"
+                f"({source.count * source.dim * 2 / 1e9:.1f} GB): {last_line(error)[:200]}"
             ) from error
         except BaseException:
             self._dropped.append(key)
@@ -145,7 +145,7 @@ class Card:
         """Log what a search met, now and then."""
         if time.monotonic() - self._told_at >= TELL_EVERY_S:
             self._told_at = time.monotonic()
-            log.error("a search on the card failed, and is answered from memory: %s", _said(error))
+            log.error("a search on the card failed, and is answered from memory: %s", last_line(error)[:200])
 
 
 def gathered(parts: Iterable[VectorArray], dim: int) -> Iterator[VectorArray]:
@@ -160,10 +160,6 @@ def gathered(parts: Iterable[VectorArray], dim: int) -> Iterator[VectorArray]:
             held[count : count + len(piece)] = piece
             count += len(piece)
     yield held[:count]
-
-
-def _said(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1][:200]
 
 
 class CardAccelerator:

@@ -105,7 +105,8 @@ def test_on_a_gpu_each_size_has_a_session_that_is_warm_keeps_to_its_memory_and_n
 def test_each_image_gets_its_own_vector_whatever_else_was_in_the_batch(count: int, asked: Asked) -> None:
     network = OnnxModel(FOLDER, provider="cuda", threads=1)
     images = np.stack([network.prepare(person(seed)) for seed in range(count)])
-    plain = network._buckets._each[1].run  # type: ignore[union-attr]
+    assert network._buckets is not None
+    plain = network._buckets._each[1].run
     expected = np.concatenate([plain(image[None]) for image in images])
     assert np.abs(network.run(images) - expected).max() < 1e-4
 

@@ -88,7 +88,7 @@ def test_standard_output_that_nobody_can_write_to_keeps_no_service_from_starting
     def full(*arguments: Any, **options: Any) -> Any:
         return popen(*arguments, **{**options, "stdout": stdout})
 
-    with open("/dev/full", "wb") as stdout:  # noqa: PTH123
+    with Path("/dev/full").open("wb") as stdout:
         monkeypatch.setattr(subprocess, "Popen", full)
         server = serve()
     assert httpx.get(f"{server.url}/livez").status_code == 200
