@@ -3,6 +3,7 @@
 from service.config import usable_cores
 from service.domain import VectorIndex
 from service.errors import IndexRefused
+from service.heaps import share_heaps
 from service.index.faiss_setup import tune_faiss
 from service.index.kinds import kind_of
 from service.index.segmented import SegmentedIndex
@@ -10,6 +11,7 @@ from service.index.segmented import SegmentedIndex
 
 def exact_index(dim: int, threads: int | None = None) -> VectorIndex:
     """The exact index on the CPU, the default; a search takes so many threads, or all cores."""
+    share_heaps()
     tune_faiss(dim)
     return SegmentedIndex(dim, threads=threads or usable_cores())
 

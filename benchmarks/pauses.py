@@ -16,6 +16,7 @@ from benchmarks.filling import made_vectors
 from benchmarks.raw import K, some_queries
 from service.__main__ import COLLECT_AFTER
 from service.config import usable_cores
+from service.heaps import share_heaps
 from service.index.faiss_setup import tune_faiss
 from service.index.kinds import kind_of
 from service.index.segmented import BLOCK_ROWS, SegmentedIndex, give_way
@@ -35,6 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pauses", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="once instead of three times")
     repeats = 1 if parser.parse_args().quick else REPEATS
+    share_heaps()
     tune_faiss(DIM)
     gc.collect()
     gc.freeze()  # as the service does once it has started

@@ -21,6 +21,7 @@ from service.db.schema import check_revision
 from service.domain import DEFAULT_COLLECTION, VectorArray
 from service.embedding.manifest import read_manifest
 from service.errors import FileRefused
+from service.heaps import share_heaps
 from service.index.advice import Advice, advise, kinds_for
 from service.index.faiss_setup import tune_faiss
 
@@ -57,6 +58,7 @@ def advise_kind(
         raise FileRefused(f"{len(vectors)} vectors tell nothing about any kind of index; enrol people first")
     vectors, queries = _split(vectors)
     tried = ["exact", *kinds] if kinds else kinds_for(len(vectors))
+    share_heaps()
     tune_faiss(vectors.shape[1])
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bars:
