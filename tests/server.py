@@ -83,11 +83,11 @@ class Server:
         assert self._process is not None
         return self._process.wait(timeout=self.patience_s)
 
-    def stop(self) -> int:
-        """SIGTERM, and wait; returns the exit status. Does nothing where it is dead already."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal, and wait; returns the exit status. Does nothing where it is dead already."""
         assert self._process is not None
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(number)
         return self._process.wait(timeout=self.patience_s)
 
 

@@ -1,3 +1,5 @@
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -78,6 +80,23 @@ def test_who_is_cut_off_by_a_stop_is_told_so(connection: str, serve: Callable[..
             assert code in answer
             assert b"x-request-id" in answer
     assert "Traceback" not in server.log.read_text()
+
+
+def test_a_terminal_that_is_closed_is_a_stop(serve: Callable[..., Server]) -> None:
+    server = serve()
+    assert server.stop(signal.SIGHUP) == 0
+    assert "Finished server process" in server.log.read_text()
+
+
+def test_under_nohup_it_outlives_its_terminal(serve: Callable[..., Server]) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited by what is started
+    try:
+        server = serve()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    os.kill(server.pid, signal.SIGHUP)
+    assert httpx.get(f"{server.url}/livez").status_code == 200
+    assert server.stop() == 0
 
 
 def test_standard_output_that_nobody_can_write_to_keeps_no_service_from_starting(
