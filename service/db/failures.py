@@ -13,9 +13,10 @@ from service.errors import DatabaseDamaged, DatabaseDown, DatabaseRefused
 log = logging.getLogger(__name__)
 
 DAMAGED = (
-    "the database file is damaged, and trying again does not help; stop the service, keep the file, and restore the "
+    "the database is damaged, and trying again does not help; stop the service, keep what there is, and restore the "
     "last backup"
 )
+DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "XX001", "XX002")  # beginnings of names, or SQLSTATEs: data, an index
 FULL = "the disk of the database is full; make room there, then try again"
 READ_ONLY = "the database has become read-only; see why, and make it writable"
 REMEDIES = {  # by SQLite's name of an error, or PostgreSQL's SQLSTATE
@@ -31,7 +32,7 @@ def meaning(error: DBAPIError | sqlite3.DatabaseError) -> DatabaseDown | None:
     """A failure of the database itself, with what to do; None for a mistake in a statement."""
     driver = error.orig if isinstance(error, DBAPIError) else error
     name = _name(driver)
-    if name.startswith("SQLITE_CORRUPT") or name == "SQLITE_NOTADB":
+    if name.startswith(DAMAGE):
         return DatabaseDamaged(DAMAGED)
     if isinstance(error, OperationalError | InterfaceError | sqlite3.DatabaseError):
         log.exception("the database failed")

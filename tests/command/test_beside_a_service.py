@@ -195,7 +195,7 @@ def test_a_damaged_database_is_found_by_the_doctor_and_told_in_one_line_by_other
     for arguments in (("migrate",), ("backup", str(tmp_path / "backup.tar")), ("index", "advise"), ("serve",)):
         refused = run(*arguments, **settings)
         assert refused.returncode == 3, arguments
-        assert "the database file is damaged" in refused.stderr, arguments
+        assert "the database is damaged" in refused.stderr, arguments
         assert "Traceback" not in refused.stderr, arguments
 
 

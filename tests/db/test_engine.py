@@ -198,6 +198,17 @@ def test_a_database_that_lets_the_service_in_but_not_do_its_work_is_told_with_th
         upgrade(nowhere)
 
 
+@pytest.mark.parametrize("found", ["data_corrupted", "index_corrupted"])
+def test_damage_that_postgresql_finds_is_damage(found: str, database: Database) -> None:
+    if database.dialect != "postgresql":
+        return
+    told = text(f"DO $$ BEGIN RAISE {found}; END $$")
+    with pytest.raises(DatabaseDamaged, match="restore the last backup"):
+        database.read_now(lambda connection: connection.execute(told))
+    with pytest.raises(DatabaseDamaged), database.begin() as connection:
+        add_collection(connection, "a")
+
+
 def test_once_damage_is_met_nothing_more_is_read_or_written(sqlite_url: str) -> None:
     spoil_table(Path(parse_url(sqlite_url).database or ""), "identities")
     database = Database(sqlite_url, readers=1, max_waiting=MAX_WAITING)
