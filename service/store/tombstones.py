@@ -19,8 +19,9 @@ class Tombstones:
         self._lines = Lines(path)
 
     def append(self, stones: Sequence[Tombstone]) -> None:
-        """Add lines durably."""
-        self._lines.append([_values(stone) for stone in stones])
+        """Add lines durably. Each tells when, for people who look for those of one removal."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._lines.append([{**_values(stone), "erased_at": now} for stone in stones])
 
     def read(self) -> Iterable[Tombstone]:
         """All stones, oldest first; a torn line is left out: its rows are still in the database's table."""

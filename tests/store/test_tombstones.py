@@ -41,7 +41,9 @@ def test_moments_are_kept_to_the_microsecond_and_in_utc(tmp_path: Path) -> None:
 def test_lines_name_rows_and_never_people(tmp_path: Path) -> None:
     path = tmp_path / "erasures.jsonl"
     Tombstones(path).append([stone(1)])
-    assert set(orjson.loads(path.read_bytes())) == {"database", "epoch", "kind", "row", "created_at"}
+    line = orjson.loads(path.read_bytes())
+    assert set(line) == {"database", "epoch", "kind", "row", "created_at", "erased_at"}
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(line["erased_at"])) < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("cut", range(1, 120, 7))
