@@ -35,7 +35,7 @@ def migrate() -> None:
         print("the database is at this version's revision already")
         return
     try:
-        bring_up_to_date(settings.url)
+        bring_up_to_date(settings.url, lock.owner)
     finally:
         lock.release()
     print("the database is at this version's revision")

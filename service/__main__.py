@@ -87,7 +87,7 @@ def run(settings: Settings, *, migrate: bool) -> int:
     try:
         if migrate:
             lock = FolderLock(settings.data_dir)  # not under a service that is running
-            bring_up_to_date(settings.url)
+            bring_up_to_date(settings.url, lock.owner)
             lock.release()
     except (ReappearError, OSError) as error:
         log.critical("cannot start: %s", error)

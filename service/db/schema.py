@@ -23,12 +23,14 @@ def upgrade(url: str, revision: str = "head") -> None:
     _run(url, command.upgrade, revision)
 
 
-def bring_up_to_date(url: str) -> None:
+def bring_up_to_date(url: str, owner: str | None) -> None:
     """As `upgrade`, but under no service that uses the database. Nothing is done where there is nothing to do, also
-    beside one. Raises DatabaseRefused."""
+    beside one. None is made where the data folder has had an `owner`. Raises DatabaseRefused."""
     with refused():
         if is_current(url):
             return
+        if owner is not None:
+            check_there(url, owner)
         database = Database(url, readers=1, max_waiting=1)
         try:
             database.claim()
@@ -54,14 +56,21 @@ def check_revision(connection: Connection) -> None:
         )
 
 
-def check_there(url: str) -> None:
-    """Raises DatabaseRefused where a SQLite database is no file: whoever only looks must not make one by opening it."""
+def check_there(url: str, owner: str | None = None) -> None:
+    """Raises DatabaseRefused where a SQLite database is no file: whoever only looks must not make one by opening it,
+    nor anybody in the place of the `owner` of a data folder, whose disk may not be mounted."""
     parsed = parse_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).is_file():
+    if parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file():
+        return
+    if owner is not None:
         raise DatabaseRefused(
-            f"there is no database {parsed.database}; set REAPPEAR_DATABASE_URL to that of the service, "
-            "or let `reappear migrate` make it"
+            f"there is no database {parsed.database}, but the data folder holds the pictures of one; put the file "
+            "back, see that its disk is mounted, or let `reappear restore` make it of a backup"
         )
+    raise DatabaseRefused(
+        f"there is no database {parsed.database}; set REAPPEAR_DATABASE_URL to that of the service, or let "
+        "`reappear migrate` make it, or `reappear serve --migrate`"
+    )
 
 
 def is_current(url: str) -> bool:

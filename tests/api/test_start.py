@@ -20,6 +20,7 @@ from service.config import Settings
 from service.db.engine import make_engine, parse_url
 from service.db.schema import downgrade, upgrade
 from service.errors import DatabaseRefused, FolderRefused, ModelRefused, StartRefused
+from service.store.lock import FolderLock
 from tests.api.conftest import running
 from tests.api.sending import raw
 from tests.damage import spoil_header
@@ -127,8 +128,20 @@ def test_the_process_says_on_standard_error_why_it_does_not_start(tmp_path: Path
     assert unmigrated.returncode == 3
     told = [json.loads(line) for line in unmigrated.stderr.splitlines()]
     (reason,) = [line["message"] for line in told if line["level"] == "CRITICAL"]
-    assert reason.startswith("cannot start: the database is at revision none")
+    assert reason.startswith("cannot start: there is no database ")
     assert "--migrate" in reason
+    assert not (tmp_path / "data" / "reappear.db").exists()
+
+
+@pytest.mark.parametrize("arguments", [(), ("--migrate",)])
+def test_no_new_database_is_made_in_the_place_of_one_that_is_missing(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    FolderLock(tmp_path / "data").claim_for("a" * 32)
+    refused = start(tmp_path / "data", *arguments)
+    assert refused.returncode == 3
+    assert "its disk is mounted" in refused.stderr
+    assert not (tmp_path / "data" / "reappear.db").exists()
 
 
 @pytest.mark.parametrize(
