@@ -37,6 +37,8 @@ class Watch:
              lambda parts: parts.rewriting.waiting_s),
             ("reappear_rewrite_promised_seconds", "Within how long removed rows are to be overwritten",
              lambda parts: parts.rewriting.promised_s),
+            ("reappear_retention_waits", "1 while retention removes nothing, as the clock may be wrong",
+             lambda parts: parts.clock.doubtful),
             ("reappear_snapshot_age_seconds", "Age of the newest snapshot of the index; NaN where there is none",
              lambda parts: parts.snapshots.age_s),
         ]  # fmt: skip

@@ -72,6 +72,7 @@ def test_a_start_by_a_wrong_clock_removes_nobody_until_somebody_says_that_it_is_
             server.wait_until_ready()
             wait_for(lambda told=told: "retention waits" in server.log.read_text()[told:])
             assert client.get("/readyz").json()["crops"] == 1
+            assert "reappear_retention_waits 1.0" in client.get("/metrics").text
             server.stop()
         server.launch("tests.faults.hasty")
         server.wait_until_ready()
