@@ -15,6 +15,7 @@ from rich.progress import Progress as Bars
 from service.config import read_settings
 from service.flows.backup import Progress, back_up
 from service.flows.restore import restore as put_back
+from service.store.tombstones import TOMBSTONE_FILE
 
 TERMINATED = 128 + signal.SIGTERM
 
@@ -60,6 +61,12 @@ def restore(
         done = put_back(
             file, database_url=settings.url, data_dir=settings.data_dir, tombstones=tombstones or (), replace=replace,
             progress=progress,
+        )  # fmt: skip
+    aside = [one for one in settings.data_dir.glob("erasures*.jsonl") if one.name != TOMBSTONE_FILE]
+    if left := sorted({one.resolve() for one in aside} - {one.resolve() for one in tombstones or ()}):
+        print(
+            f"whoever only {' and '.join(map(str, left))} knows to be erased is back; to leave them out restore again, "
+            "with --tombstones FILE for each", file=sys.stderr,
         )  # fmt: skip
     print(
         f"restored {done.identities} identities, {done.crops} crops; left out {done.erased_crops} crops that were "

@@ -75,7 +75,10 @@ def test_a_backup_is_made_beside_a_service_and_restored_in_another_place(
     assert status == 3
     assert complaint.startswith("reappear: the database holds 4 identities with 8 crops in 2 collections")
     assert complaint.count("\n") == 1
-    assert told(target, "restore", str(file), "--replace")[0] == 0
+    (target.data_dir / "erasures-2026-05.jsonl").touch()
+    status, _, complaint = told(target, "restore", str(file), "--replace")
+    assert status == 0
+    assert f"only {target.data_dir / 'erasures-2026-05.jsonl'} knows" in complaint
     assert len(audit(target.url, target.data_dir)) == 8
 
 
