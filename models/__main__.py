@@ -72,6 +72,14 @@ def one_line(command: Callable[[], None]) -> None:
     """Run a command; what goes wrong is one line that says what to do."""
     try:
         command()
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] in ("models", "service"):
+            raise
+        Console(stderr=True, soft_wrap=True).print(
+            f"models: {error.name} is not installed, which this command needs; `make .venv/train` installs all that is",
+            style="red", markup=False, highlight=False,
+        )  # fmt: skip
+        sys.exit(3)
     except (Refused, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"models: {error}", style="red", markup=False, highlight=False)
         sys.exit(3)

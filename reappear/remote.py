@@ -80,6 +80,8 @@ class Remote:
             detail = answer.json()["detail"]
         except (ValueError, KeyError, TypeError):
             detail = another
+        if answer.status_code == httpx2.codes.UNAUTHORIZED:
+            detail = f"{self._url}: {detail}. This command sends the key in --key-file FILE, or in REAPPEAR_KEY"
         raise Refused(detail)
 
 

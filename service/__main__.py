@@ -114,8 +114,11 @@ def run(settings: Settings, *, migrate: bool) -> int:
         if server.started:
             raise
         if ended.code and not server.lifespan.should_exit:  # else a signal ended it, or the start was refused
-            log.critical("cannot start: %s cannot be listened on", web_address(settings.host, settings.port))
-        return 3  # why not stands in the line before
+            log.critical(
+                "cannot start: %s cannot be listened on, as the line before says; stop what has the port, or set "
+                "REAPPEAR_PORT or REAPPEAR_HOST", web_address(settings.host, settings.port),
+            )  # fmt: skip
+        return 3
     if server.needs_new_start:
         return 4
     return 0 if server.started else 3

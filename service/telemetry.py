@@ -175,6 +175,7 @@ class RequestLog:
 class _RequestIdFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        record.__dict__.pop("color_message", None)  # of uvicorn, for a terminal
         return True
 
 

@@ -79,7 +79,9 @@ def parse(schema: type[Fields], fields: dict[str, Any]) -> Fields:
     try:
         return schema.model_validate(fields)
     except ValidationError as error:
-        raise BadInput(explain(error)) from error
+        unknown = any(one["type"] == "extra_forbidden" and len(one["loc"]) == 1 for one in error.errors())
+        known = f"; the fields are {', '.join(sorted(schema.model_fields))}" if unknown else ""
+        raise BadInput(f"{explain(error)}{known}") from error
 
 
 async def unless_left(request: Request, work: Awaitable[Answer]) -> Answer:

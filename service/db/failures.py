@@ -35,7 +35,7 @@ def meaning(error: DBAPIError | sqlite3.DatabaseError) -> DatabaseDown | None:
     if name.startswith(DAMAGE):
         return DatabaseDamaged(DAMAGED)
     if isinstance(error, OperationalError | InterfaceError | sqlite3.DatabaseError):
-        log.exception("the database failed")
+        log.error("the database failed: %s", driver)
         return DatabaseDown(_remedy(name) or f"{NO_ANSWER}; try again after the time in Retry-After")
     if error.connection_invalidated:
         return DatabaseDown("the connection to the database was lost; try again")

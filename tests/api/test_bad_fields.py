@@ -67,6 +67,12 @@ def test_a_label_may_be_sent_in_as_many_characters_as_it_is_composed_of() -> Non
     assert check_label(unicodedata.normalize("NFD", composed)) == composed
 
 
+def test_a_field_that_is_not_known_is_told_with_those_that_are(filled: Filled) -> None:
+    detail = filled.client.post("/compare", json={"a": {"crop": 1}, "b": {"crop": 2}, "treshold": 0.5}).json()["detail"]
+    assert detail.startswith("treshold: ")
+    assert detail.endswith("; the fields are a, b, collection, threshold")
+
+
 @pytest.mark.parametrize(("field", "value"), BAD_ENROL_FIELDS)
 def test_an_enrolment_with_a_bad_field_is_refused(field: str, value: str, filled_on_each: Filled) -> None:
     client = filled_on_each.client

@@ -50,6 +50,7 @@ def test_without_the_right_key_a_command_is_refused(keyed: Server, command: Run,
     refused = command("keys", "list", "--key-file", str(wrong))
     assert refused.returncode == 3
     assert "not known" in refused.stderr
+    assert "--key-file FILE, or in REAPPEAR_KEY" in refused.stderr
     assert "x" * 40 not in refused.stderr
     missing = command("keys", "list", "--key-file", str(tmp_path / "nothing"))
     assert missing.returncode == 3

@@ -47,6 +47,15 @@ def test_only_what_a_command_needs_is_imported(words: list[str], absent: set[str
     assert absent.isdisjoint(done.stdout.splitlines()[-1].split())
 
 
+def test_what_is_not_installed_is_told_with_what_installs_it(tmp_path: Path) -> None:
+    without = "import sys; sys.modules['tqdm'] = None; import models.__main__ as m; m.run_alone(m.app)"
+    command = [sys.executable, "-c", without, "people", "--out", str(tmp_path / "drawn")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("models: tqdm is not installed")
+    assert "make .venv/train" in done.stderr
+
+
 def test_processes_that_draw_end_with_a_command_that_is_ended(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "models", "people", "--out", str(tmp_path / "drawn"), "--workers", "2"]
     running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
