@@ -77,7 +77,7 @@ def advise_kind(
 
 
 def _show(advice: Advice) -> None:
-    title = f"{advice.vectors} vectors of {advice.dim} dimensions"
+    title = f"{advice.vectors} vectors of {advice.dim} dimensions, searched for {advice.queries} others"
     table = Table(
         Column("kind", no_wrap=True), "recall@10", "1 query ms", "32 queries ms", "MB", "built in s", title=title
     )

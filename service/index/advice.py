@@ -40,6 +40,7 @@ class Advice:
 
     vectors: int
     dim: int
+    queries: int
     measured: tuple[Measured, ...]
     kind: str
     reason: str
@@ -76,7 +77,7 @@ def advise(
         exact = found if exact is None else exact
         measured.append(one if one.refused else _with_recall(one, found, exact))
     kind_name, reason = recommend(measured, budget_ms)
-    return Advice(len(vectors), vectors.shape[1], tuple(measured), kind_name, reason)
+    return Advice(len(vectors), vectors.shape[1], len(queries), tuple(measured), kind_name, reason)
 
 
 def recommend(measured: Sequence[Measured], budget_ms: float) -> tuple[str, str]:
