@@ -129,7 +129,8 @@ def start(
         settings.model_dir, provider=settings.provider, threads=settings.cores, gpu_memory_mb=settings.gpu_memory_mb
     )
     most = settings.max_waiting * BULK_PLACES
-    check_there(settings.url, lock.owner)
+    if lock.owner is not None:
+        check_there(settings.url, lock.owner)
     database = Database(
         settings.url, readers=settings.readers, max_waiting=most, others=2 * _course_threads(settings)
     )  # fmt: skip

@@ -58,7 +58,7 @@ def check_revision(connection: Connection) -> None:
 
 def check_there(url: str, owner: str | None = None) -> None:
     """Raises DatabaseRefused where a SQLite database is no file: whoever only looks must not make one by opening it,
-    nor anybody in the place of the `owner` of a data folder, whose disk may not be mounted."""
+    nor one in the place of the `owner` of a data folder, whose disk may not be mounted."""
     parsed = parse_url(url)
     if parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file():
         return
