@@ -95,6 +95,7 @@ def test_under_nohup_it_outlives_its_terminal(serve: Callable[..., Server]) -> N
     finally:
         signal.signal(signal.SIGHUP, before)
     os.kill(server.pid, signal.SIGHUP)
+    time.sleep(1)  # a stop would be over by then
     assert httpx.get(f"{server.url}/livez").status_code == 200
     assert server.stop() == 0
 
