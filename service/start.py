@@ -19,7 +19,7 @@ from service.db.copying import read_meta
 from service.db.database import Database
 from service.db.keys import keys_in_force
 from service.db.people import find_collection
-from service.db.schema import check_revision, check_there
+from service.db.schema import check_kept, check_revision
 from service.db.sightings import shared_crops
 from service.domain import ApiKey, Scope, Thresholds
 from service.embedding.embedder import Embedder
@@ -129,8 +129,7 @@ def start(
         settings.model_dir, provider=settings.provider, threads=settings.cores, gpu_memory_mb=settings.gpu_memory_mb
     )
     most = settings.max_waiting * BULK_PLACES
-    if lock.owner is not None:
-        check_there(settings.url, lock.owner)
+    check_kept(settings.url, lock.owner)
     database = Database(
         settings.url, readers=settings.readers, max_waiting=most, others=2 * _course_threads(settings)
     )  # fmt: skip

@@ -29,8 +29,7 @@ def bring_up_to_date(url: str, owner: str | None) -> None:
     with refused():
         if is_current(url):
             return
-        if owner is not None:
-            check_there(url, owner)
+        check_kept(url, owner)
         database = Database(url, readers=1, max_waiting=1)
         try:
             database.claim()
@@ -56,21 +55,32 @@ def check_revision(connection: Connection) -> None:
         )
 
 
-def check_there(url: str, owner: str | None = None) -> None:
-    """Raises DatabaseRefused where a SQLite database is no file: whoever only looks must not make one by opening it,
-    nor one in the place of the `owner` of a data folder, whose disk may not be mounted."""
-    parsed = parse_url(url)
-    if parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file():
-        return
-    if owner is not None:
+def check_there(url: str) -> None:
+    """Raises DatabaseRefused where a SQLite database is no file: whoever only looks must not make one by opening it."""
+    missing = _missing(url)
+    if missing is not None:
         raise DatabaseRefused(
-            f"there is no database {parsed.database}, but the data folder holds the pictures of one; put the file "
-            "back, see that its disk is mounted, or let `reappear restore` make it of a backup"
+            f"there is no database {missing}; set REAPPEAR_DATABASE_URL to that of the service, or let "
+            "`reappear migrate` make it, or `reappear serve --migrate`"
         )
-    raise DatabaseRefused(
-        f"there is no database {parsed.database}; set REAPPEAR_DATABASE_URL to that of the service, or let "
-        "`reappear migrate` make it, or `reappear serve --migrate`"
-    )
+
+
+def check_kept(url: str, owner: str | None) -> None:
+    """Raises DatabaseRefused where a data folder has an `owner` and a SQLite database is no file: its disk may not be
+    mounted, and a new one must not take its place."""
+    missing = _missing(url)
+    if owner is not None and missing is not None:
+        raise DatabaseRefused(
+            f"there is no database {missing}, but the data folder holds the pictures of one; put the file back, see "
+            "that its disk is mounted, or let `reappear restore` make it of a backup"
+        )
+
+
+def _missing(url: str) -> str | None:
+    """The SQLite file that is not there."""
+    parsed = parse_url(url)
+    is_there = parsed.get_backend_name() != "sqlite" or Path(str(parsed.database)).is_file()
+    return None if is_there else parsed.database
 
 
 def is_current(url: str) -> bool:
