@@ -75,14 +75,13 @@ def one_line(command: Callable[[], None]) -> None:
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] in ("models", "service"):
             raise
-        Console(stderr=True, soft_wrap=True).print(
-            f"models: {error.name} is not installed, which this command needs; `make .venv/train` installs all that is",
-            style="red", markup=False, highlight=False,
-        )  # fmt: skip
-        sys.exit(3)
+        problem = f"{error.name} is not installed, which this command needs; `make .venv/train` installs all that is"
     except (Refused, OSError) as error:
-        Console(stderr=True, soft_wrap=True).print(f"models: {error}", style="red", markup=False, highlight=False)
-        sys.exit(3)
+        problem = str(error)
+    else:
+        return
+    Console(stderr=True, soft_wrap=True).print(f"models: {problem}", style="red", markup=False, highlight=False)
+    sys.exit(3)
 
 
 def run_alone(command: Callable[[], None]) -> None:

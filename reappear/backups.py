@@ -62,8 +62,10 @@ def restore(
             file, database_url=settings.url, data_dir=settings.data_dir, tombstones=tombstones or (), replace=replace,
             progress=progress,
         )  # fmt: skip
-    aside = [one for one in settings.data_dir.glob("erasures*.jsonl") if one.name != TOMBSTONE_FILE]
-    if left := sorted({one.resolve() for one in aside} - {one.resolve() for one in tombstones or ()}):
+    own = settings.data_dir / TOMBSTONE_FILE
+    asked = {file.resolve() for file in (own, *(tombstones or ()))}
+    aside = settings.data_dir.glob(f"{own.stem}*{own.suffix}")
+    if left := sorted({file.resolve() for file in aside} - asked):
         print(
             f"whoever only {' and '.join(map(str, left))} knows to be erased is back; to leave them out restore again, "
             "with --tombstones FILE for each", file=sys.stderr,
